@@ -1,0 +1,140 @@
+"""What a case is: its files, its arrays, what is known of its dataset, and what can be wrong with it.
+
+Axes: images are [X, Y, Z, C] (3D, NIfTI's own axis order) or [H, W, C] (2D); labels lack C.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetInfo:
+    """What all cases of a dataset share.
+
+    Attributes:
+      name: Name of the dataset, as in `data.dataset`.
+      rank: Spatial dimensions, 2 or 3.
+      channels: Channel names in record order.
+      label_values: Label value of every class index, in the dataset's own values; index 0 is background.
+      label_names: Name of every foreground label value.
+      regions: Overlapping regions to score: name -> the label values whose union it is.
+      foreground: `nonzero` where voxel value 0 means "no tissue", `all` where every pixel counts.
+    """
+
+    name: str
+    rank: int
+    channels: tuple[str, ...]
+    label_values: tuple[int, ...]
+    label_names: dict[int, str]
+    regions: dict[str, tuple[int, ...]]
+    foreground: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseFiles:
+    """A listed case: paths and what the listing tells, no voxel read.
+
+    Attributes:
+      case_id: Unique within the dataset.
+      group: Patient (or object): all cases of a group are in one fold.
+      stratum: What folds are balanced over (grade, class and defect).
+      images: One path per channel, or a single one.
+      label: Path of the label; None for "no foreground at all" (a defect-free photograph).
+      split: `cv` for cross-validation, `test` for cases kept out of it.
+    """
+
+    case_id: str
+    group: str
+    stratum: str
+    images: tuple[Path, ...]
+    label: Path | None
+    split: str = "cv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A case in memory, in its original grid, intensities and label values.
+
+    Attributes:
+      files: Where it came from.
+      image: [X, Y, Z, C] or [H, W, C], dtype as stored.
+      label: [X, Y, Z] or [H, W] uint8, or None.
+      affine: [4, 4] float64, voxel to world in mm; identity for photographs.
+      spacing: Voxel size per spatial axis, in mm (1 for photographs).
+    """
+
+    files: CaseFiles
+    image: NDArray[np.generic]
+    label: NDArray[np.uint8] | None
+    affine: NDArray[np.float64]
+    spacing: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Problem:
+    """One thing that is wrong with the data, in words for the person who has to repair it.
+
+    Attributes:
+      case_id: The case, or the dataset's folder where no single case is at fault.
+      rule: What must hold, and both values.
+      path: The file to look at.
+      remedy: What to do.
+    """
+
+    case_id: str
+    rule: str
+    path: str
+    remedy: str = "repair the file, or leave the case out with data.exclude"
+
+    def __str__(self) -> str:
+        return f"{self.case_id}: {self.rule} ({self.path}): {self.remedy}"
+
+
+class DataError(ValueError):
+    """Bad input, all of it: one line per problem."""
+
+    def __init__(self, problems: Iterable[Problem]):
+        self.problems = sorted(set(problems))
+        lines = "\n".join(f"  {i}. {p}" for i, p in enumerate(self.problems, 1))
+        super().__init__(f"{len(self.problems)} problem(s) in the data, nothing was trained:\n{lines}")
+
+    def __reduce__(self) -> tuple[type, tuple[list[Problem]]]:
+        return type(self), (self.problems,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """All cases of a dataset, and what the listing alone found wrong.
+
+    Attributes:
+      cases: Sorted by case id.
+      problems: What makes a case or the folder unusable.
+      ignored: Paths that are no part of the dataset (`Thumbs.db` and such).
+    """
+
+    cases: tuple[CaseFiles, ...]
+    problems: tuple[Problem, ...] = ()
+    ignored: tuple[Path, ...] = field(default=())
+
+
+class Dataset(Protocol):
+    """One layout of raw files. Adding a dataset is one file with one class of this shape."""
+
+    info: DatasetInfo
+
+    def list_cases(self, root: Path) -> Listing:
+        """Lists the cases under `root` without reading voxels; sorted, and the same on every machine."""
+
+    def read_case(self, files: CaseFiles) -> Case:
+        """Reads a case. Raises DataError with every problem that reading it shows."""
+
+    def read_image(self, path: Path) -> Case:
+        """Reads the image of one unlabelled case (a folder or a file), for prediction."""
+
+    def write_label(self, label: NDArray[np.uint8], case: Case, path: Path) -> None:
+        """Writes a label map of `case`'s grid to `path`, atomically, in the dataset's own format."""

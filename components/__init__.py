@@ -1,0 +1,1 @@
+"""TFX components: thin plumbing around `beam_preprocess` and `trainer`."""

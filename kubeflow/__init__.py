@@ -1,0 +1,1 @@
+"""The cluster's side: the same DAG as a Kubeflow Pipelines spec."""

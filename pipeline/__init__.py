@@ -1,0 +1,1 @@
+"""Config, recipes, the DAG, the local runner and the `unet-tfx` command."""

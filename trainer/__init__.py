@@ -1,0 +1,1 @@
+"""Records -> batches -> UNet -> checkpoints -> SavedModel, and inference on whole cases."""
