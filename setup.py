@@ -24,6 +24,7 @@ setup(
         "apache-beam>=2.59,<2.78",
         "nibabel>=5.2",
         "pillow>=10",
+        "isal>=1.6",
         "numpy>=1.26",
         "scikit-learn>=1.5",
         "jsonargparse>=4.40",

@@ -66,6 +66,7 @@ class Case:
       label: [X, Y, Z] or [H, W] uint8, or None.
       affine: [4, 4] float64, voxel to world in mm; identity for photographs.
       spacing: Voxel size per spatial axis, in mm (1 for photographs).
+      sources: File name -> sha256 of every file that was read.
     """
 
     files: CaseFiles
@@ -73,6 +74,7 @@ class Case:
     label: NDArray[np.uint8] | None
     affine: NDArray[np.float64]
     spacing: tuple[float, ...]
+    sources: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

@@ -1,0 +1,77 @@
+"""What must hold for the arrays of a case. Pure functions: arrays in, problems out, nothing raised."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beam_preprocess.case import Problem
+from beam_preprocess.nifti import Nifti
+
+AFFINE_TOLERANCE_MM = 1e-3
+"""Files of one case come from one registration; rounding of the header is far below this."""
+
+
+def check_geometry(case_id: str, volumes: Mapping[Path, Nifti]) -> list[Problem]:
+    """All volumes of a case must be 3D and share shape and affine with the first."""
+    problems = []
+    for path, volume in volumes.items():
+        if volume.voxels.ndim != 3:
+            rule = f"a modality must have 3 axes, {path.name} has shape {volume.voxels.shape}"
+            problems.append(Problem(case_id=case_id, rule=rule, path=str(path)))
+    if not volumes or problems:
+        return problems
+    first, *others = volumes.items()
+    return [p for other in others for p in _compare_geometry(case_id, first, other)]
+
+
+def _compare_geometry(
+    case_id: str, first: tuple[Path, Nifti], other: tuple[Path, Nifti]
+) -> list[Problem]:
+    (first_path, a), (path, b) = first, other
+    remedy = "resample or register the files of the case, or leave it out with data.exclude"
+    if a.voxels.shape != b.voxels.shape:
+        rule = (
+            f"all files of a case must have one shape, {path.name} has {b.voxels.shape}"
+            f" and {first_path.name} has {a.voxels.shape}"
+        )
+        return [Problem(case_id=case_id, rule=rule, path=str(path), remedy=remedy)]
+    if not np.allclose(a.affine, b.affine, rtol=0, atol=AFFINE_TOLERANCE_MM):
+        rule = (
+            f"all files of a case must have one affine, {path.name} has {_words(b.affine)}"
+            f" and {first_path.name} has {_words(a.affine)}"
+        )
+        return [Problem(case_id=case_id, rule=rule, path=str(path), remedy=remedy)]
+    return []
+
+
+def _words(affine: NDArray[np.float64]) -> str:
+    return str(np.round(affine[:3], 3).tolist())
+
+
+def check_intensities(case_id: str, path: Path, voxels: NDArray[np.generic]) -> list[Problem]:
+    """Intensities must be real, finite numbers, and not all zero."""
+    if not np.issubdtype(voxels.dtype, np.number) or np.issubdtype(voxels.dtype, np.complexfloating):
+        rule = f"intensities must be real numbers, {path.name} has type {voxels.dtype}"
+        return [Problem(case_id=case_id, rule=rule, path=str(path))]
+    if np.issubdtype(voxels.dtype, np.floating) and not (finite := np.isfinite(voxels)).all():
+        bad = int(voxels.size - np.count_nonzero(finite))
+        rule = f"intensities must be finite, {path.name} has {bad} NaN or infinite of {voxels.size}"
+        return [Problem(case_id=case_id, rule=rule, path=str(path))]
+    if not voxels.any():
+        rule = f"an image must have voxels other than 0, {path.name} has none of {voxels.size}"
+        return [Problem(case_id=case_id, rule=rule, path=str(path))]
+    return []
+
+
+def check_labels(
+    case_id: str, path: Path, label: NDArray[np.generic], allowed: Sequence[int]
+) -> list[Problem]:
+    """Label values must be among `allowed`."""
+    found = np.unique(label).tolist()
+    wrong = [v for v in found if v not in allowed]
+    if not wrong:
+        return []
+    rule = f"label values must be among {list(allowed)}, {path.name} has {wrong}"
+    return [Problem(case_id=case_id, rule=rule, path=str(path))]

@@ -1,0 +1,92 @@
+"""The cohort of a run: the listed cases less the excluded ones, in their splits."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from beam_preprocess.case import CaseFiles, Dataset, Problem
+from beam_preprocess.config import DataConfig
+from beam_preprocess.folds import assign_folds, check_folds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cohort:
+    """What a run works on.
+
+    Attributes:
+      splits: Split name (`fold-0` ..., `test`) -> its cases, sorted by id.
+      problems: What the listing found wrong, excluded cases left out.
+      listed: Number of cases in the folder, excluded and unusable ones included.
+      excluded: Case id -> reason, of the cases that are there and left out.
+      ignored: Number of files that are no part of the dataset.
+    """
+
+    splits: dict[str, tuple[CaseFiles, ...]]
+    problems: tuple[Problem, ...]
+    listed: int
+    excluded: dict[str, str]
+    ignored: int
+
+
+def fold_name(fold: int) -> str:
+    """Name of the split of a fold."""
+    return f"fold-{fold}"
+
+
+def list_cohort(dataset: Dataset, config: DataConfig) -> Cohort:
+    """Lists the cases under `config.root` and assigns them to splits."""
+    listing = dataset.list_cases(Path(config.root))
+    found = {c.case_id for c in listing.cases} | {p.case_id for p in listing.problems}
+    problems = [p for p in listing.problems if p.case_id not in config.exclude]
+    cases = [c for c in listing.cases if c.case_id not in config.exclude]
+    cross_validated = [c for c in cases if c.split == "cv"]
+    return Cohort(
+        splits=_splits(cases, cross_validated, config),
+        problems=(*problems, *_cohort_problems(dataset, config, found, cross_validated, problems)),
+        listed=len(found),
+        excluded={c: r for c, r in config.exclude.items() if c in found},
+        ignored=len(listing.ignored),
+    )
+
+
+def _cohort_problems(
+    dataset: Dataset,
+    config: DataConfig,
+    found: set[str],
+    cross_validated: list[CaseFiles],
+    problems: list[Problem],
+) -> list[Problem]:
+    """What is wrong with the cohort as a whole: empty, too small, unknown ids in the exclusions."""
+    if not found:
+        rule = f"the folder must hold cases of dataset {dataset.info.name!r}, found none"
+        remedy = "set data.root to the folder that holds the cases, and data.dataset to their layout"
+        return [Problem(case_id="cohort", rule=rule, path=config.root, remedy=remedy)]
+    repairable = len({p.case_id for p in problems})
+    groups = len({c.group for c in cross_validated}) + repairable
+    return _unknown_excluded(config, found) + check_folds(
+        groups, folds=config.folds, root=config.root
+    )
+
+
+def _splits(
+    cases: list[CaseFiles], cross_validated: list[CaseFiles], config: DataConfig
+) -> dict[str, tuple[CaseFiles, ...]]:
+    folds = assign_folds(cross_validated, folds=config.folds, seed=config.fold_seed)
+    splits: dict[str, list[CaseFiles]] = defaultdict(list)
+    for case in sorted(cases, key=lambda c: c.case_id):
+        split = fold_name(folds[case.case_id]) if case.case_id in folds else case.split
+        splits[split].append(case)
+    return {name: tuple(members) for name, members in sorted(splits.items())}
+
+
+def _unknown_excluded(config: DataConfig, found: set[str]) -> list[Problem]:
+    return [
+        Problem(
+            case_id=case_id,
+            rule="every case of data.exclude must be in the folder, this one is not",
+            path=config.root,
+            remedy="correct the case id in data.exclude, or remove it there",
+        )
+        for case_id in config.exclude
+        if case_id not in found
+    ]

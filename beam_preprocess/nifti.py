@@ -1,0 +1,54 @@
+"""Reads and writes one NIfTI file. A file is read once: the same bytes give voxels and sha256.
+
+`isal` inflates `.nii.gz` about four times faster than zlib does, and inflating dominates reading.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from isal import igzip
+from numpy.typing import NDArray
+
+from beam_preprocess.atomic import atomic_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nifti:
+    """Voxels as stored (float where the header scales them), affine [4, 4] in mm, spacing, sha256."""
+
+    voxels: NDArray[np.generic]
+    affine: NDArray[np.float64]
+    spacing: tuple[float, ...]
+    sha256: str
+
+
+def read_nifti(path: Path) -> Nifti:
+    """Reads a `.nii` or `.nii.gz` file of any number of axes.
+
+    Raises:
+      ValueError: The file cannot be read, is truncated, corrupt or no NIfTI; the message says which.
+    """
+    try:
+        content = path.read_bytes()
+        plain = igzip.decompress(content) if path.name.endswith(".gz") else content
+        image = nib.Nifti1Image.from_bytes(plain)
+        voxels = np.asanyarray(image.dataobj)
+    except (igzip.BadGzipFile, EOFError, nib.filebasedimages.ImageFileError, ValueError, OSError) as e:
+        raise ValueError(f"is no complete NIfTI file: {str(e) or type(e).__name__}") from e
+    return Nifti(
+        voxels=voxels,
+        affine=np.asarray(image.affine, np.float64),
+        spacing=tuple(float(s) for s in image.header.get_zooms()[:3]),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def write_nifti(voxels: NDArray[np.generic], affine: NDArray[np.float64], path: Path) -> None:
+    """Writes voxels [X, Y, Z] with their affine (mm) to `path` (`.nii` or `.nii.gz`), atomically."""
+    image = nib.Nifti1Image(voxels, affine)
+    image.header.set_xyzt_units("mm")
+    with atomic_path(path) as temporary:
+        nib.save(image, temporary)

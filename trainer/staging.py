@@ -1,0 +1,71 @@
+"""Stages normalised records: one plain file per case, named by its content.
+
+Record files are compressed and can only be read from the front. A staged case can be read at random, so
+that the order of training is a pure function of (seed, epoch) and never of how Beam laid out the files,
+and a resumed run goes on at its step without reading what came before. Folds share one staging folder.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf
+
+from beam_preprocess.atomic import atomic_path
+from beam_preprocess.records import decode_example
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class StagedCase:
+    """A case on local disk: its id, the patient, the sha256 of its record, and the file that holds it."""
+
+    case_id: str
+    group: str
+    sha256: str
+    path: str
+
+
+def stage(patterns: Sequence[str], folder: Path) -> list[StagedCase]:
+    """Stages all records of the files that match `patterns`, sorted by case id.
+
+    Raises:
+      ValueError: No record was found, or a case id is there twice.
+    """
+    cases = sorted(_stage_record(r, folder) for r in read_records(patterns))
+    if not cases:
+        raise ValueError(f"no records found in {list(patterns)}: run the data steps first")
+    for one, other in zip(cases, cases[1:], strict=False):
+        if one.case_id == other.case_id:
+            raise ValueError(f"case {one.case_id} is there twice in {list(patterns)}")
+    return cases
+
+
+def read_records(patterns: Sequence[str]) -> Iterator[bytes]:
+    """Yields the serialised records of all files that match, plain or gzip (`.gz`)."""
+    for path in sorted(p for pattern in patterns for p in tf.io.gfile.glob(pattern)):
+        compression = "GZIP" if path.endswith(".gz") else ""
+        yield from tf.data.TFRecordDataset(path, compression_type=compression).as_numpy_iterator()
+
+
+def _stage_record(record: bytes, folder: Path) -> StagedCase:
+    sha256 = hashlib.sha256(record).hexdigest()
+    path = folder / f"{sha256}.example"
+    if not path.exists():
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            file.write(record)
+            file.flush()
+            os.fsync(file.fileno())
+    features = decode_example(record)
+    return StagedCase(
+        case_id=features["case_id"][0].decode(),
+        group=features["group"][0].decode(),
+        sha256=sha256,
+        path=str(path),
+    )
+
+
+def data_fingerprint(cases: Sequence[StagedCase]) -> str:
+    """One hash of the content of all cases."""
+    return hashlib.sha256("\n".join(c.sha256 for c in sorted(cases)).encode()).hexdigest()
