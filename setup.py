@@ -27,7 +27,7 @@ setup(
         "isal>=1.6",
         "numpy>=1.26",
         "scikit-learn>=1.5",
-        "jsonargparse>=4.40",
+        "jsonargparse[signatures]>=4.49",
         "jinja2>=3.1",
         "tqdm>=4.66",
     ],

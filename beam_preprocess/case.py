@@ -24,6 +24,9 @@ class DatasetInfo:
       label_names: Name of every foreground label value.
       regions: Overlapping regions to score: name -> the label values whose union it is.
       foreground: `nonzero` where voxel value 0 means "no tissue", `all` where every pixel counts.
+      serving_dtypes: Types that the served model takes intensities in; the first is the default.
+      task: `regions` scores label by label, every case; `defects` scores the masks of defective images,
+        and the images themselves.
     """
 
     name: str
@@ -33,6 +36,8 @@ class DatasetInfo:
     label_names: dict[int, str]
     regions: dict[str, tuple[int, ...]]
     foreground: str
+    serving_dtypes: tuple[str, ...]
+    task: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,6 +92,19 @@ def _readable(
             problems.extend(e.problems)
 
 
+class _ConvertShard(beam.DoFn):
+    """Converts a shard and writes its problems as JSON; yields the number of problems."""
+
+    def __init__(self, dataset: Dataset, roots: dict[str, str], results_root: str):
+        self._dataset, self._roots, self._results_root = dataset, roots, Path(results_root)
+
+    def process(self, shard: Shard) -> Iterator[int]:
+        problems = convert_shard(shard, dataset=self._dataset, **self._roots)
+        path = self._results_root / f"{shard.split}-{shard.index:05d}.json"
+        write_text(path, json.dumps({"problems": [asdict(p) for p in problems]}))
+        yield len(problems)
+
+
 class ConvertShards(beam.PTransform):
     """Shards -> record files, and one JSON file per shard with its problems, in `results_root`."""
 
@@ -99,27 +112,12 @@ class ConvertShards(beam.PTransform):
         self, dataset: Dataset, *, examples_root: str, statistics_root: str, results_root: str
     ):
         super().__init__()
-        self._roots = {"examples_root": examples_root, "statistics_root": statistics_root}
-        self._results_root = results_root
-        self._dataset = dataset
+        roots = {"examples_root": examples_root, "statistics_root": statistics_root}
+        self._convert = _ConvertShard(dataset, roots, results_root)
 
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
         """Spreads the shards over the workers and converts each."""
-        return (
-            shards
-            | "Spread" >> beam.Reshuffle()
-            | "Convert" >> beam.Map(convert_shard_to_file, self._dataset, self._roots, self._results_root)
-        )
-
-
-def convert_shard_to_file(
-    shard: Shard, dataset: Dataset, roots: dict[str, str], results_root: str
-) -> int:
-    """Converts a shard and writes its problems as JSON. Returns the number of problems."""
-    problems = convert_shard(shard, dataset=dataset, **roots)
-    path = Path(results_root) / f"{shard.split}-{shard.index:05d}.json"
-    write_text(path, json.dumps({"problems": [asdict(p) for p in problems]}))
-    return len(problems)
+        return shards | "Spread" >> beam.Reshuffle() | "Convert" >> beam.ParDo(self._convert)
 
 
 def read_results(results_root: str, shards: Sequence[Shard]) -> list[Problem]:

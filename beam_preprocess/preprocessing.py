@@ -4,7 +4,7 @@ Shapes: S is the spatial shape ([X, Y, Z] or [H, W]), C channels. "Foreground" a
 of a channel (`nonzero`), or all pixels (`all`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -73,10 +73,11 @@ def quantiles(values: tf.Tensor, fractions: Sequence[float]) -> tf.Tensor:
     """
     empty = tf.equal(tf.size(values), 0)
     values = tf.cond(empty, lambda: tf.zeros([1]), lambda: values)
-    return tf.stack([_quantile(values, f) for f in fractions])
+    return tf.stack([_quantile(values, tf.constant(f, tf.float64)) for f in fractions])
 
 
-def _quantile(values: tf.Tensor, fraction: float) -> tf.Tensor:
+@tf.function(autograph=False)  # one function in the graph, whatever the number of channels
+def _quantile(values: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
     count = tf.cast(tf.size(values), tf.float64)
     rank = tf.cast(tf.maximum(tf.math.ceil(fraction * count), 1.0), tf.int32)
     for _ in range(2):  # the second histogram spreads one bin of the first over all bins
@@ -187,21 +188,26 @@ def _normalise_record(
     record: Mapping[str, tf.Tensor], channels: int, config: Mapping[str, Any]
 ) -> dict[str, tf.Tensor]:
     profile, foreground = config["profile"], config["foreground"]
-
-    def quantised(dtype: str) -> tf.Tensor:
-        values = tf.io.decode_raw(record["image"], tf.as_dtype(dtype))
-        image = tf.reshape(values, record["image_shape"])
-        image = tf.ensure_shape(image, [None] * (record["image_shape"].shape[0] - 1) + [channels])
-        return quantise(
-            image,
-            profile=profile,
-            foreground=foreground,
-            clip_percentiles=config["clip_percentiles"],
-        )
-
-    branches = [lambda dtype=d: quantised(dtype) for d in IMAGE_DTYPES]
-    index = tf.argmax(tf.equal(record["image_dtype"], list(IMAGE_DTYPES)), output_type=tf.int32)
-    x = tf.switch_case(index, branches)
+    rank = record["image_shape"].shape[0] - 1
+    image = tf.reshape(_decode(record, foreground), record["image_shape"])
+    x = quantise(
+        tf.ensure_shape(image, [None] * rank + [channels]),
+        profile=profile,
+        foreground=foreground,
+        clip_percentiles=config["clip_percentiles"],
+    )
     mean, stdev = moments(x, profile=profile, foreground=foreground)
     y = class_indices(tf.io.decode_raw(record["label"], tf.uint8), config["label_values"])
     return {"X": raw_bytes(x), "Y": raw_bytes(y), "mean": mean, "stdev": stdev}
+
+
+def _decode(record: Mapping[str, tf.Tensor], foreground: str) -> tf.Tensor:
+    """The intensities of a raw record, flat: uint8 for photographs, float32 for scans of any type."""
+    if foreground == "all":
+        return tf.io.decode_raw(record["image"], tf.uint8)
+
+    def branch(dtype: str) -> Callable[[], tf.Tensor]:
+        return lambda: tf.cast(tf.io.decode_raw(record["image"], tf.as_dtype(dtype)), tf.float32)
+
+    index = tf.argmax(tf.equal(record["image_dtype"], list(IMAGE_DTYPES)), output_type=tf.int32)
+    return tf.switch_case(index, [branch(dtype) for dtype in IMAGE_DTYPES])

@@ -25,34 +25,39 @@ def pad_to(image: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
 
 
 def random_crop(
-    x: tf.Tensor, y: tf.Tensor, size: Sequence[int], seed: tf.Tensor, *, foreground_fraction: float
+    stack: tf.Tensor,
+    label: tf.Tensor,
+    size: Sequence[int],
+    seed: tf.Tensor,
+    *,
+    foreground_fraction: float,
 ) -> tf.Tensor:
-    """Cuts a crop out of image and label; volumes smaller than the crop are padded with zeros.
+    """Cuts a crop out of stacked channels; volumes smaller than the crop are padded with zeros.
 
     All offsets from 0 to S - c are possible. With probability `foreground_fraction` the crop is placed
     on a labelled voxel drawn at random: as near to the middle of the crop as the volume allows.
 
     Args:
-      x: [*S, C].
-      y: [*S].
+      stack: [*S, C]: image, label and whatever has to be cut out together.
+      label: [*S], tells where the foreground is (> 0).
       size: c.
       seed: int32 [2].
       foreground_fraction: 0 to 1; has no effect on a case without labelled voxels.
 
     Returns:
-      x and y on one channel axis: [*c, C + 1], in the type of x.
+      [*c, C].
     """
-    both = pad_to(tf.concat([x, tf.cast(y, x.dtype)[..., tf.newaxis]], axis=-1), size)
+    stack = pad_to(stack, size)
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-    span = tf.shape(both)[:-1] - tf.constant(size) + 1
+    span = tf.shape(stack)[:-1] - tf.constant(size) + 1
     start = _uniform_below(span, seeds[0])
     if foreground_fraction:
         wanted = tf.random.stateless_uniform([], seeds[1]) < foreground_fraction
         start = tf.cond(
-            wanted, lambda: _start_on_foreground(y, size, start, span, seeds[2]), lambda: start
+            wanted, lambda: _start_on_foreground(label, size, start, span, seeds[2]), lambda: start
         )
-    start = tf.concat([start, [0]], axis=0)
-    return tf.ensure_shape(tf.slice(both, start, [*size, -1]), [*size, x.shape[-1] + 1])
+    begin = tf.concat([start, [0]], axis=0)
+    return tf.ensure_shape(tf.slice(stack, begin, [*size, -1]), [*size, stack.shape[-1]])
 
 
 def _uniform_below(bounds: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -75,26 +80,26 @@ def _start_on_foreground(
     return tf.cond(count > 0, centred, lambda: default)
 
 
-def random_flips(both: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def random_flips(stack: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Mirrors every spatial axis of [*c, C] with probability 1/2."""
-    rank = both.shape.rank - 1
+    rank = stack.shape.rank - 1
     chosen = tf.random.stateless_uniform([rank], seed) < 0.5
     for axis in range(rank):
-        both = tf.where(chosen[axis], tf.reverse(both, [axis]), both)
-    return both
+        stack = tf.where(chosen[axis], tf.reverse(stack, [axis]), stack)
+    return stack
 
 
-def random_rotation(both: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def random_rotation(stack: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Turns [*c, C] by 0, 90, 180 or 270 degrees (0 or 180 where the first two sizes differ)."""
-    square = both.shape[0] == both.shape[1]
+    square = stack.shape[0] == stack.shape[1]
     turns = tf.random.stateless_uniform([], seed, maxval=4 if square else 2, dtype=tf.int32)
-    half = tf.reverse(both, [0, 1])
+    half = tf.reverse(stack, [0, 1])
     if not square:
-        return tf.where(turns == 1, half, both)
-    swap = [1, 0, *range(2, both.shape.rank)]
-    quarter = tf.reverse(tf.transpose(both, swap), [0])
-    options = [lambda: both, lambda: quarter, lambda: half, lambda: tf.reverse(quarter, [0, 1])]
-    return tf.ensure_shape(tf.switch_case(turns, options), both.shape)
+        return tf.where(turns == 1, half, stack)
+    swap = [1, 0, *range(2, stack.shape.rank)]
+    quarter = tf.reverse(tf.transpose(stack, swap), [0])
+    options = [lambda: stack, lambda: quarter, lambda: half, lambda: tf.reverse(quarter, [0, 1])]
+    return tf.ensure_shape(tf.switch_case(turns, options), stack.shape)
 
 
 def random_brightness(image: tf.Tensor, seed: tf.Tensor, *, change: float) -> tf.Tensor:
@@ -103,9 +108,9 @@ def random_brightness(image: tf.Tensor, seed: tf.Tensor, *, change: float) -> tf
     return image * factors
 
 
-def augment_geometry(both: tf.Tensor, config: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
-    """Flips and turns image and label together: [*c, C + 1]."""
+def augment_geometry(stack: tf.Tensor, config: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
+    """Flips and turns image and label together: [*c, C]."""
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
     if config.flips:
-        both = random_flips(both, seeds[0])
-    return random_rotation(both, seeds[1]) if config.rotations else both
+        stack = random_flips(stack, seeds[0])
+    return random_rotation(stack, seeds[1]) if config.rotations else stack

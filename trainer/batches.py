@@ -75,17 +75,18 @@ def training_example(
     """
     seed = example_seed(config.seed, features["case_id"], epoch)
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-    both = random_crop(
-        features["X"],
+    inside = tf.ones_like(features["Y"])  # tells padding from image
+    stack = tf.concat([features["X"], tf.stack([features["Y"], inside], axis=-1)], axis=-1)
+    stack = random_crop(
+        stack,
         features["Y"],
         config.crop,
         seeds[0],
         foreground_fraction=config.foreground_fraction,
     )
-    both = augment_geometry(both, config.augment, seeds[1])
-    image = standardise(
-        both[..., :-1], features["mean"], features["stdev"], foreground=info.foreground
-    )
+    stack = augment_geometry(stack, config.augment, seeds[1])
+    x, label, inside = stack[..., :-2], stack[..., -2], stack[..., -1:]
+    image = standardise(x, features["mean"], features["stdev"], foreground=info.foreground)
     if config.augment.brightness:
         image = random_brightness(image, seeds[2], change=config.augment.brightness)
-    return image, tf.cast(both[..., -1], tf.int32)
+    return tf.where(inside > 0, image, 0.0), tf.cast(label, tf.int32)

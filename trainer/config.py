@@ -118,3 +118,14 @@ class InferenceConfig:
         require(
             0 < self.threshold < 1, "inference.threshold", self.threshold, "between 0 and 1"
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """How held-out cases are scored.
+
+    Attributes:
+      empty: Score where truth and prediction are both empty: `brats` 1, `nan` none, `reference` 0.
+    """
+
+    empty: Literal["brats", "nan", "reference"] = "brats"

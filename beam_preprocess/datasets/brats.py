@@ -35,6 +35,8 @@ class Brats:
         label_names={1: "TumorCore", 2: "PeritumoralEdema", 4: "EnhancingTumor"},
         regions={"ET": (4,), "TC": (1, 4), "WT": (1, 2, 4), "WholeTumor": (1, 2, 4)},
         foreground="nonzero",
+        serving_dtypes=("float32", "int16"),
+        task="regions",
     )
 
     def list_cases(self, root: Path) -> Listing:

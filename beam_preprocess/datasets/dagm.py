@@ -45,6 +45,8 @@ class Dagm:
         label_names={DEFECT: "defect"},
         regions={},
         foreground="all",
+        serving_dtypes=("uint8",),
+        task="defects",
     )
 
     def __init__(self, classes: Sequence[int] = ()):

@@ -1,1 +1,1 @@
-"""Made-up cohorts in the layouts of the real data sets: for demos, tests and benchmarks without a download."""
+"""Made-up cohorts in the layouts of the real data sets, for demos, tests and benchmarks."""

@@ -1,4 +1,4 @@
-"""Made-up BraTS cohorts: folders, file names, headers and labels of BraTS 2021 (or graded, as 2019)."""
+"""Made-up BraTS cohorts: folders, names, headers and labels of BraTS 2021 (or graded, as 2019)."""
 
 import gzip
 import io
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_preprocess.synth.brain import REFERENCE_SHAPE, make_brain, make_grid
-from beam_preprocess.synth.files import require_cohort, write_atomically
+from beam_preprocess.synth.files import require_cohort, write_bytes
 from beam_preprocess.synth.scan import CONTRASTS, scan
 from beam_preprocess.synth.tumour import make_tumour
 from beam_preprocess.validation import require
@@ -40,9 +40,12 @@ def write_cohort(
 
     Args:
       out: Parent of the case folders, or of HGG/ and LGG/.
+      cases: Number of cases, 1 to 100,000.
+      seed: Of all that is random, 0 or more.
       shape: Voxels per axis, each at least 16; voxels have 1 mm, the brain is scaled to the grid.
       unequal: Varies every edge by up to 10 % from case to case.
       graded: Puts every fourth case, from the second on, under LGG/ and the others under HGG/.
+      prefix: What case ids start with.
 
     Raises:
       ValueError: A number is out of range.
@@ -62,7 +65,7 @@ def write_cohort(
         folder = out / (_grade(number) if graded else "") / case_id
         logger.info("case %d of %d: %s", number + 1, cases, folder)
         for name, volume in make_volumes(number, seed, shape=shape, unequal=unequal).items():
-            write_atomically(folder / f"{case_id}_{name}.nii.gz", nifti_bytes(volume))
+            write_bytes(folder / f"{case_id}_{name}.nii.gz", nifti_bytes(volume))
 
 
 def make_volumes(
@@ -82,7 +85,7 @@ def make_volumes(
 
 
 def nifti_bytes(volume: NDArray[np.generic]) -> bytes:
-    """Content of a .nii.gz file with the header of BraTS: 1 mm, LPS grid, no time stamp, no file name."""
+    """Content of a .nii.gz file with the header of BraTS: LPS grid of 1 mm; no time, no name."""
     affine = np.diag([-1.0, -1.0, 1.0, 1.0])
     affine[1, 3] = volume.shape[1] - 1
     image = nib.Nifti1Image(volume, affine, dtype=volume.dtype)

@@ -1,4 +1,4 @@
-"""Smooth random fields, and the share of a voxel that a shape covers: what the synthetic images are made of."""
+"""Smooth random fields, and the share of a voxel that a shape covers: what images are made of."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 BSPLINE_STD = 0.69
-"""Standard deviation, per axis, of cubic B-spline noise over unit white noise: 0.71 at knots, 0.68 between."""
+"""Per axis: deviation of cubic B-spline noise over white noise; 0.71 at knots, 0.68 between."""
 
 
 def smooth_noise(
@@ -16,7 +16,7 @@ def smooth_noise(
 ) -> Floats:
     """Draws a smooth field of mean 0 and standard deviation 1: cubic B-splines over white noise.
 
-    The knots depend on `scale` and `reach` alone, so the same draw gives the same field on every grid.
+    The knots depend on `scale` and `reach` alone: one draw is the same field on every grid.
 
     Args:
       rng: The state moves on by one number per knot.
@@ -35,20 +35,21 @@ def smooth_noise(
 
 
 def _interpolated(values: Floats, position: Floats, dim: int) -> Floats:
-    """Cubic B-spline through `values` at `position` (in knots; 1.25 lies between knots 1 and 4) along `dim`."""
-    knot = np.floor(position).astype(int)
-    f = position - knot
+    """Cubic B-spline over `values` along `dim`: `position` 1.25 weighs knots 1, 2, 3 and 4."""
+    floor = np.floor(position)
+    f, knot = position - floor, floor.astype(int)
     weights = [(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3]
     column = [1] * values.ndim
     column[dim] = -1
-    total = np.float32(0)
-    for k, weight in enumerate(weights):
-        total = total + values.take(knot + k, axis=dim) * (weight / 6).reshape(column)
-    return total.astype(np.float32, copy=False)
+    terms = [
+        values.take(knot + k, axis=dim) * (weight / 6).reshape(column)
+        for k, weight in enumerate(weights)
+    ]
+    return terms[0] + terms[1] + terms[2] + terms[3]
 
 
 def inside(distance: Floats, width: float) -> Floats:
-    """Share of a voxel within a shape: 1 half a `width` inside its border, 0.5 on it, 0 half one outside.
+    """Share of a voxel within a shape: 1 half a `width` inside, 0.5 on its border, 0 half one out.
 
     Args:
       distance: Signed distance of the voxel's centre to the border, below 0 within the shape.
@@ -58,5 +59,5 @@ def inside(distance: Floats, width: float) -> Floats:
 
 
 def sheet(distance: Floats, half_thickness: float, width: float) -> Floats:
-    """Share of a voxel within a sheet: `distance` to its middle is 0 or more. Thinner than a voxel, it pales."""
+    """Share of a voxel within a sheet whose middle is `distance` >= 0 away; thin sheets pale."""
     return inside(distance - half_thickness, width) - inside(distance + half_thickness, width)

@@ -1,4 +1,4 @@
-"""How a scanner shows a made-up brain and tumour: contrast per modality, bias field, noise, gain."""
+"""How a scanner shows a made-up brain and tumour: contrasts, bias field, noise, gain."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,8 @@ class Contrast:
     """How bright everything is in one modality, relative to white matter.
 
     Attributes:
-      gain: Usual intensity of white matter, as stored.
+      gain: Usual intensity of white matter, as stored; scanners differ by some 30 %.
+      scar: Bright spots around the ventricles that are no tumour.
       solid: Tumour tissue that takes up no contrast agent.
       enhancing: Tumour tissue that does.
     """
@@ -33,29 +34,28 @@ class Contrast:
 
 # fmt: off
 CONTRASTS = {
-    "t1": Contrast(gain=950, grey=0.80, csf=0.50, vessel=1.00, scar=0.95,
+    "t1": Contrast(gain=950, grey=0.78, csf=0.50, vessel=1.00, scar=0.95,
                    oedema=0.84, necrosis=0.62, solid=0.78, enhancing=0.92),
-    "t1ce": Contrast(gain=2000, grey=0.82, csf=0.45, vessel=2.60, scar=0.95,
+    "t1ce": Contrast(gain=2000, grey=0.76, csf=0.45, vessel=2.60, scar=0.95,
                      oedema=0.84, necrosis=0.64, solid=0.80, enhancing=2.20),
     "t2": Contrast(gain=450, grey=1.35, csf=3.60, vessel=1.20, scar=1.35,
                    oedema=2.10, necrosis=2.75, solid=2.20, enhancing=2.15),
-    "flair": Contrast(gain=1000, grey=1.20, csf=0.40, vessel=1.00, scar=1.50,
-                      oedema=2.10, necrosis=1.85, solid=1.80, enhancing=2.05),
+    "flair": Contrast(gain=1000, grey=1.20, csf=0.40, vessel=1.00, scar=1.60,
+                      oedema=1.95, necrosis=1.70, solid=1.65, enhancing=1.95),
 }
-"""By modality, in the order of the channels of a record; the ratios are about those of BraTS 2021."""
+"""By modality, in the order of the channels of a record; ratios are about those of BraTS 2021."""
 # fmt: on
 
 
 def scan(
     rng: np.random.Generator, grid: Grid, brain: Brain, tumour: Tumour, contrast: Contrast
 ) -> NDArray[np.int16]:
-    """Renders one modality: [X, Y, Z] int16 over the whole volume, 0 outside the brain, 1 and more in it."""
+    """Renders one modality: [X, Y, Z] int16 of the whole volume, 0 outside the brain, > 0 in it."""
     level = contrast.gain * np.exp(rng.normal(0, 0.3))
-    bias = np.exp(np.float32(rng.uniform(0.04, 0.12)) * grid.noise(rng, 55))
+    bias = np.exp(np.float32(rng.uniform(0.05, 0.15)) * grid.noise(rng, 55))
     signal = _with_tumour(rng, grid, tumour, contrast, _healthy(brain, contrast)) * bias
-    signal += rng.standard_normal(signal.shape, dtype=np.float32) * np.float32(
-        rng.uniform(0.03, 0.07)
-    )
+    grain = rng.standard_normal(signal.shape, dtype=np.float32)
+    signal += grain * np.float32(rng.uniform(0.02, 0.06))
     intensity = np.rint(signal * np.float32(level)).clip(1, 32767).astype(np.int16)
     volume = np.zeros(grid.shape, np.int16, order="F")
     volume[grid.box] = np.where(brain.mask, intensity, 0)
@@ -77,7 +77,7 @@ def _with_tumour(
     Oedema adds to what is there, so anatomy shows through it; solid tumour and necrosis replace it.
     """
     strength = np.float32(rng.uniform(0.5, 1.1))
-    uneven = strength * np.clip(1 + 0.18 * grid.noise(rng, 8), 0.3, 1.7)
+    uneven = strength * np.clip(1 + 0.22 * grid.noise(rng, 8), 0.3, 1.7)
     signal = healthy + (contrast.oedema - 1) * uneven * tumour.oedema
     solid = contrast.enhancing if tumour.enhancing else contrast.solid
     for share, value in ((tumour.rim, solid), (tumour.necrosis, contrast.necrosis)):

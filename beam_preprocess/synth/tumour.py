@@ -1,4 +1,4 @@
-"""A made-up glioma: a necrotic core in an enhancing rim in oedema, each irregular, placed in a hemisphere."""
+"""A made-up glioma: a necrotic core in an enhancing rim in oedema, somewhere in a hemisphere."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ def make_tumour(rng: np.random.Generator, grid: Grid, brain: Brain, *, enhancing
     """Draws a tumour that shows every label it should: oedema, core and, if `enhancing`, the rim.
 
     Raises:
-      RuntimeError: None of 50 draws did, which no grid of 16 voxels per axis and more is known to bring about.
+      RuntimeError: None of 50 draws did, not known to happen from 16 voxels per axis on.
     """
     wanted = {NECROSIS, OEDEMA, ENHANCING} if enhancing else {NECROSIS, OEDEMA}
     for _ in range(ATTEMPTS):
@@ -43,8 +43,8 @@ def make_tumour(rng: np.random.Generator, grid: Grid, brain: Brain, *, enhancing
         if wanted <= set(np.unique(tumour.label)):
             return tumour
     raise RuntimeError(
-        f"none of {ATTEMPTS} tumours shows all labels {sorted(wanted)} on a grid of shape {grid.shape}: "
-        "choose a larger shape or another seed"
+        f"none of {ATTEMPTS} tumours shows all labels {sorted(wanted)} "
+        f"on a grid of shape {grid.shape}: choose a larger shape or another seed"
     )
 
 
@@ -52,18 +52,18 @@ def _draw(rng: np.random.Generator, grid: Grid, brain: Brain, enhancing: bool) -
     """One tumour; the parts are at least about a voxel thick."""
     thick = 0.8 * grid.voxel_mm
     centre = np.argwhere(brain.site)[rng.integers(np.count_nonzero(brain.site))]
-    core_mm = max(float(np.exp(rng.uniform(np.log(4), np.log(17)))), thick)
+    core_mm = max(float(np.exp(rng.uniform(np.log(4), np.log(19)))), thick)
     rim_mm = max(float(rng.uniform(2.0, 6.0)), thick)
-    margin_mm = max(float(rng.uniform(4.0, 17.0)), 1.2 * thick)
+    margin_mm = max(float(rng.uniform(5.0, 20.0)), 1.2 * thick)
     distance = _ellipsoid_distance(rng, grid, centre)
     ragged = distance * (1 + 0.16 * grid.noise(rng, 9))
     core = ragged - core_mm
     solid = core - rim_mm * np.clip(1 + 0.35 * grid.noise(rng, 7), 0.4, 2)
+    uneven = np.clip(1 + 0.22 * grid.noise(rng, 16), 0.5, 2)
+    swollen = distance * uneven - (core_mm + rim_mm + margin_mm)
     # Oedema follows white matter: it spares cortex and fluid, which gives it its fingers.
-    swollen = distance * np.clip(1 + 0.22 * grid.noise(rng, 16), 0.5, 2) - (
-        core_mm + rim_mm + margin_mm
-    )
-    oedema = swollen + 7 * brain.grey + 20 * brain.csf
+    elsewhere = brain.territory != brain.territory[tuple(centre)]
+    oedema = swollen + 7 * brain.grey + 20 * brain.csf + np.float32(40) * elsewhere
     return Tumour(
         enhancing=enhancing,
         label=_label(brain.mask, oedema, core, solid, enhancing),
@@ -74,7 +74,7 @@ def _draw(rng: np.random.Generator, grid: Grid, brain: Brain, enhancing: bool) -
 
 
 def _ellipsoid_distance(rng: np.random.Generator, grid: Grid, centre: NDArray[np.intp]) -> Floats:
-    """[X, Y, Z] distance to the voxel `centre`, reference mm, in a space stretched along random axes."""
+    """[X, Y, Z] distance to the voxel `centre`, reference mm, stretched along random axes."""
     turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
     stretch = np.exp(rng.normal(0, 0.2, 3))
     bend = (turn / (stretch / np.prod(stretch) ** (1 / 3))).T.astype(np.float32)

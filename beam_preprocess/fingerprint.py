@@ -1,0 +1,42 @@
+"""One hash of the content of a folder of raw files, and a memory of hashes so that it is cheap."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from beam_preprocess.atomic import write_text
+from beam_preprocess.datasets.listing import is_stray
+
+_CHUNK = 1 << 20
+
+
+def fingerprint_folder(root: Path, memory: Path) -> str:
+    """Hashes the relative paths and contents of all files under `root`; stray files are left out.
+
+    Args:
+      root: Folder of a dataset; one that does not exist has the fingerprint of an empty one.
+      memory: JSON file that keeps the hash of every file with its size and time of change, so that a
+        file is read again only when one of these differs.
+    """
+    known = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
+    current = {}
+    for path in _files(root):
+        stat = path.stat()
+        key = f"{path.relative_to(root)}|{stat.st_size}|{stat.st_mtime_ns}"
+        current[key] = known.get(key) or _hash_file(path)
+    write_text(memory, json.dumps(current))
+    content = "\n".join(f"{key.split('|')[0]} {digest}" for key, digest in current.items())
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _files(root: Path) -> Iterator[Path]:
+    return (p for p in sorted(root.rglob("*")) if p.is_file() and not is_stray(p))
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

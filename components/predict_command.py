@@ -1,0 +1,49 @@
+"""`unet-tfx predict`: a case or a photograph in, a label map in its own grid out."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+_DESCRIPTION = """Segments one case with a pushed model. A BraTS case folder gives a NIfTI file with the
+affine, shape and label values of the case; a photograph gives a PNG mask of 0 and 255."""
+
+
+def make_parser() -> ArgumentParser:
+    """The parser of `unet-tfx predict`."""
+    parser = ArgumentParser(prog="unet-tfx predict", description=_DESCRIPTION, allow_abbrev=False)
+    parser.add_argument(
+        "--model", required=True, help="pushed model: serving/, or one of its versions"
+    )
+    parser.add_argument("--input", required=True, help="BraTS case folder, or PNG file")
+    parser.add_argument("--output", required=True, help="file to write: .nii.gz, .nii or .png")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command. Returns the exit status."""
+    options = make_parser().parse_args(list(argv))
+    logging.basicConfig(level=logging.WARNING)
+    predict_file(Path(options.model), Path(options.input), Path(options.output))
+    print(options.output)
+    return 0
+
+
+def predict_file(model_path: Path, source: Path, output: Path) -> None:
+    """Segments the case at `source` and writes its label map to `output`, atomically.
+
+    Raises:
+      ValueError: The model was not pushed by us, or the input is not what the model takes.
+    """
+    from beam_preprocess.config import DataConfig
+    from beam_preprocess.datasets import get_dataset
+    from trainer.serving import LoadedModel, newest_version
+
+    newest_version(model_path)  # a wrong path is told before TensorFlow is loaded and the case is read
+    if not source.exists():
+        raise ValueError(f"input must exist, got {str(source)!r}")
+    model = LoadedModel(model_path)
+    dataset = get_dataset(DataConfig(dataset=model.metadata["dataset"]))
+    case = dataset.read_image(source)
+    dataset.write_label(model.predict(case.image), case, output)

@@ -1,0 +1,210 @@
+"""Charts of the report as inline SVG: loss over steps, and how every score spreads over the cases.
+
+Colours and text sizes are classes in `style.css`, so that the charts follow its light, dark, narrow and
+printed layouts; lengths are SVG user units. Everything that comes from outside is escaped.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+WIDTH, HEIGHT = 640, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 14, 12, 52
+_EDGE = 8
+_ROW, _BOX, _TAIL = 46, 16, 28
+_COLOURS, _DASHES = 5, 4
+_TITLE = "Training loss over steps, one line per fold. The list below gives the last loss of every fold."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """The training of one fold.
+
+    Attributes:
+      name: What the line is called, such as `Fold 0`.
+      points: (step, mean loss since the point before), by rising step; may be empty.
+    """
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """Maps values from `low` to `high` onto lengths from `start` to `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def place(self, value: float) -> float:
+        """The length at which `value` is drawn, to a tenth of a unit."""
+        share = (value - self.low) / (self.high - self.low)
+        return round(self.start + share * (self.end - self.start), 1)
+
+
+def nice_ticks(low: float, high: float, *, smallest: float = 0.0, most: int = 6) -> list[float]:
+    """Round numbers in equal steps of 1, 2 or 5 times a power of ten.
+
+    Args:
+      low, high: What the ticks have to cover; the first is at or below `low`, the last at or above `high`.
+      smallest: Smallest step, such as 1 for an axis that counts.
+      most: About how many ticks.
+
+    Returns:
+      Rising; two at least. `nice_ticks(0, 0.83)` is [0, 0.2, 0.4, 0.6, 0.8, 1].
+    """
+    rough = max(((high - low) or abs(high) or 1.0) / (most - 1), smallest)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, max(last, first + 1) + 1)]
+
+
+def loss_chart(curves: Sequence[Curve]) -> Markup:
+    """Loss over steps with a legend; a sentence instead where no curve has a point."""
+    points = [point for curve in curves for point in curve.points]
+    if not points:
+        return Markup('<p class="note">No training history was recorded.</p>')
+    y_ticks = nice_ticks(min(0.0, *(loss for _, loss in points)), max(loss for _, loss in points))
+    x_ticks = nice_ticks(0, max(step for step, _ in points), smallest=1)
+    x = Axis(low=0, high=x_ticks[-1], start=_LEFT, end=WIDTH - _RIGHT)
+    y = Axis(low=y_ticks[0], high=y_ticks[-1], start=HEIGHT - _BOTTOM, end=_TOP)
+    parts = [
+        *(_rule(y.place(tick), _number(tick)) for tick in y_ticks),
+        *(_x_tick(x.place(tick), y.start, _number(tick)) for tick in x_ticks),
+        *(_line(curve, index, x=x, y=y) for index, curve in enumerate(curves)),
+        _axis_titles(x, y),
+    ]
+    legend = Markup("").join(_legend_item(curve, i) for i, curve in enumerate(curves))
+    chart = _svg(HEIGHT, _TITLE, parts)
+    return chart + Markup('<ul class="legend" role="list">{}</ul>').format(legend)
+
+
+def _svg(height: float, title: str, parts: Sequence[Markup]) -> Markup:
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img"><title>{}</title>{}</svg>').format(
+        WIDTH, height, title, Markup("").join(parts)
+    )
+
+
+def _number(value: float) -> str:
+    """`12,000`, `0.25`."""
+    return f"{value:,.10g}"
+
+
+def _rule(y: float, label: str) -> Markup:
+    """A horizontal line of the grid with its label left of it."""
+    return Markup(
+        '<path class="rule" d="M{} {}H{}"/><text class="tick" x="{}" y="{}" dy=".35em"'
+        ' text-anchor="end">{}</text>'
+    ).format(_LEFT, y, WIDTH - _RIGHT, _LEFT - 8, y, label)
+
+
+def _x_tick(x: float, bottom: float, label: str) -> Markup:
+    anchor = "end" if x >= WIDTH - _RIGHT else "middle"
+    return Markup(
+        '<path class="axis" d="M{} {}v5"/><text class="tick" x="{}" y="{}" dy="1.3em"'
+        ' text-anchor="{}">{}</text>'
+    ).format(x, bottom, x, bottom, anchor, label)
+
+
+def _axis_titles(x: Axis, y: Axis) -> Markup:
+    return Markup(
+        '<path class="axis" d="M{x0} {y1}V{y0}H{x1}"/>'
+        '<text class="axis-title" x="{xm}" y="{below}" text-anchor="middle">step</text>'
+        '<text class="axis-title" transform="translate(16 {ym}) rotate(-90)"'
+        ' text-anchor="middle">loss</text>'
+    ).format(
+        x0=x.start,
+        x1=x.end,
+        xm=(x.start + x.end) / 2,
+        y0=y.start,
+        y1=y.end,
+        ym=(y.start + y.end) / 2,
+        below=HEIGHT - 6,
+    )
+
+
+def _style(index: int) -> str:
+    """Colour and dashes of a line: 20 lines differ, and neighbours differ without colour."""
+    return f"line c{index % _COLOURS} d{index % _DASHES}"
+
+
+def _line(curve: Curve, index: int, *, x: Axis, y: Axis) -> Markup:
+    """A line; a dot where the curve has a single point."""
+    places = [(x.place(step), y.place(loss)) for step, loss in curve.points]
+    if not places:
+        return Markup("")
+    name = Markup("<title>{}</title>").format(curve.name)
+    if len(places) == 1:
+        dot = Markup('<circle class="dot c{}" cx="{}" cy="{}" r="4">{}</circle>')
+        return dot.format(index % _COLOURS, *places[0], name)
+    path = "L".join(f"{a:g} {b:g}" for a, b in places)
+    return Markup('<path class="{}" d="M{}">{}</path>').format(_style(index), path, name)
+
+
+def _legend_item(curve: Curve, index: int) -> Markup:
+    last = "no history"
+    if curve.points:
+        step, loss = curve.points[-1]
+        last = f"{loss:.3f} at step {_number(step)}"
+    return Markup(
+        '<li><svg class="swatch" viewBox="0 0 36 8" aria-hidden="true"><path class="{}" d="M0 4H36"/>'
+        "</svg><span>{} <small>{}</small></span></li>"
+    ).format(_style(index), curve.name, last)
+
+
+def spread_chart(values: Mapping[str, Sequence[float]]) -> Markup:
+    """A row per score: a tick per case, a box from first to third quartile, a bar at the median.
+
+    Args:
+      values: Score -> its values, 0 to 1, one per case; scores without values are left out.
+    """
+    drawn = {name: v for name, v in values.items() if len(v)}
+    if not drawn:
+        return Markup('<p class="note">No case has a score.</p>')
+    x = Axis(low=0, high=1, start=_EDGE, end=WIDTH - _EDGE)
+    bottom = _ROW * len(drawn) + 4
+    parts = [
+        *(_spread_tick(x.place(tick / 5), bottom, f"{tick / 5:g}") for tick in range(6)),
+        *(_spread_row(name, v, x=x, top=_ROW * i) for i, (name, v) in enumerate(drawn.items())),
+    ]
+    return _svg(bottom + _TAIL, "Spread of every score over the cases, from 0 to 1.", parts)
+
+
+def _spread_tick(x: float, bottom: float, label: str) -> Markup:
+    anchor = {_EDGE: "start", WIDTH - _EDGE: "end"}.get(int(x), "middle")
+    return Markup(
+        '<path class="rule" d="M{} 0V{}"/><text class="tick" x="{}" y="{}" dy="1.3em"'
+        ' text-anchor="{}">{}</text>'
+    ).format(x, bottom, x, bottom, anchor, label)
+
+
+def _spread_row(name: str, values: Sequence[float], *, x: Axis, top: float) -> Markup:
+    q1, median, q3 = np.percentile(values, (25, 50, 75)).tolist()
+    box = top + _ROW - _BOX - 4
+    ticks = "".join(f"M{at:g} {box:g}v{_BOX}" for at in sorted({x.place(v) for v in values}))
+    return Markup(
+        '<text class="row-name" x="{x0}" y="{text}">{name}</text>'
+        '<text class="tick" x="{x1}" y="{text}" text-anchor="end">{summary}</text>'
+        '<rect class="box" x="{a}" y="{box}" width="{width}" height="{height}" rx="2"/>'
+        '<path class="case" d="{ticks}"/><path class="median" d="M{m} {over}v{long}"/>'
+    ).format(
+        x0=x.start,
+        x1=x.end,
+        text=box - 7,
+        name=name,
+        summary=f"median {median:.3f}, quartiles {q1:.3f} to {q3:.3f}",
+        a=x.place(q1),
+        box=box,
+        width=round(max(x.place(q3) - x.place(q1), 1), 1),
+        height=_BOX,
+        ticks=ticks,
+        m=x.place(median),
+        over=box - 3,
+        long=_BOX + 6,
+    )

@@ -1,0 +1,56 @@
+"""The `unet-tfx` command. A sub-command's module is imported when it is called, and not before."""
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+EXIT_ERROR, EXIT_USAGE, EXIT_NOT_BLESSED = 1, 2, 3
+
+COMMANDS = {
+    "run": ("pipeline.run_command", "ingest, train by folds, evaluate, gate and push, on this machine"),
+    "predict": ("components.predict_command", "segment a case or a photograph with a pushed model"),
+    "synth": ("beam_preprocess.synth.command", "make realistic synthetic cases in a real layout"),
+    "compile": ("kubeflow.compile_command", "write the same DAG as a Kubeflow Pipelines spec"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one sub-command. Returns its exit status: 0 done, 1 failed, 2 wrong usage, 3 not blessed."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if words else EXIT_USAGE
+    if words[0] not in COMMANDS:
+        print(f"unet-tfx: no command {words[0]!r}: use {', '.join(COMMANDS)}", file=sys.stderr)
+        return EXIT_USAGE
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.captureWarnings(True)
+    command = importlib.import_module(COMMANDS[words[0]][0])
+    try:
+        return command.main(words[1:])
+    except (ValueError, OSError, RuntimeError) as e:
+        print(f"unet-tfx {words[0]}: {e}", file=sys.stderr)
+        return EXIT_USAGE if type(e).__name__ == "UsageError" else EXIT_ERROR
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name.ljust(width)}  {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: unet-tfx COMMAND [options]",
+            "",
+            "From brain scans and surface photographs to a segmentation model in service.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`unet-tfx COMMAND --help` lists the options of a command.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""The config of a whole run: one section per layer, and the rules that hold between them."""
+
+from dataclasses import dataclass, field
+
+from beam_preprocess.config import DataConfig, PreprocessingConfig
+from beam_preprocess.validation import require
+from components.gate_config import GateConfig
+from trainer.config import EvaluationConfig, InferenceConfig, TrainerConfig
+from trainer.model_config import ModelConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides a run.
+
+    Attributes:
+      name: Name of the pipeline: lower-case letters, digits and hyphens.
+      output: Run folder: metadata, artifacts, checkpoints, report, and `serving/` with the pushed models.
+      data: The cohort.
+      preprocessing: Intensities to 8 bits.
+      model: The network.
+      trainer: How each fold is trained.
+      inference: How whole cases are segmented.
+      evaluation: How they are scored.
+      gate: What a model must reach to be pushed.
+    """
+
+    name: str
+    output: str
+    data: DataConfig
+    model: ModelConfig
+    trainer: TrainerConfig
+    inference: InferenceConfig
+    gate: GateConfig
+    preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        allowed = "lower-case letters, digits and hyphens, a letter first"
+        legal = self.name.replace("-", "").isalnum() and self.name.islower()
+        require(legal and self.name[0].isalpha(), "name", self.name, allowed)
+        self._check_size("trainer.crop", self.trainer.crop)
+        self._check_size("inference.window", self.inference.window)
+        require(
+            (self.model.classes == 1) == (self.trainer.loss == "bce"),
+            "trainer.loss",
+            self.trainer.loss,
+            "'bce' for one-logit networks (model.classes 1) and another one for softmax networks, "
+            f"model.classes is {self.model.classes}",
+        )
+
+    def _check_size(self, name: str, size: tuple[int, ...]) -> None:
+        """A crop or window must suit the network."""
+        try:
+            self.model.output_size(size)
+        except ValueError as e:
+            raise ValueError(f"{name} {list(size)} does not suit the network: {e}") from e

@@ -1,0 +1,59 @@
+"""Hashes of the code behind each node. TFX's cache sees a node's parameters only, never edited code."""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+
+_FRAMEWORKS = ("tfx", "tensorflow", "keras", "tensorflow-transform")
+
+CODE = {
+    "CaseGen": (
+        *("beam_preprocess.case", "beam_preprocess.checks", "beam_preprocess.cohort"),
+        *("beam_preprocess.convert", "beam_preprocess.crop", "beam_preprocess.datasets"),
+        *("beam_preprocess.folds", "beam_preprocess.nifti", "beam_preprocess.records"),
+        *("beam_preprocess.statistics", "components.case_gen"),
+    ),
+    "CuratedSchema": ("beam_preprocess.datasets", "beam_preprocess.records", "components.schemas"),
+    "Transform": (
+        "beam_preprocess.preprocessing",
+        "beam_preprocess.records",
+        "components.transform",
+    ),
+    "Trainer": ("beam_preprocess.preprocessing", "beam_preprocess.records", "trainer"),
+    "Evaluator": ("components.evaluator", "components.pictures", "trainer.scoring"),
+    "CrossValidation": ("components.cross_validation", "trainer.scoring"),
+    "Report": ("components.pictures", "components.report", "trainer.scoring"),
+}
+"""Node -> the modules and packages whose code decides what it writes."""
+
+_NOT_OF = {"Trainer": ("scoring.py",)}
+"""Files of a package that do not decide what the node writes."""
+
+
+def code_fingerprint(node: str) -> str:
+    """Hash of the code behind a node of `CODE`, and of the versions of the frameworks it runs on."""
+    digest = hashlib.sha256()
+    for package in _FRAMEWORKS:
+        digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())
+    for path in _sources(CODE[node]):
+        if path.name not in _NOT_OF.get(node, ()):
+            digest.update(f"{path.name}\n".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources(modules: Iterable[str]) -> list[Path]:
+    """The files of the modules; of packages, all files below."""
+    files: list[Path] = []
+    for module in modules:
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"module {module} of pipeline.fingerprints.CODE is missing")
+        if spec.submodule_search_locations:
+            below = Path(spec.origin).parent.rglob("*")
+            files += sorted(p for p in below if p.suffix in (".py", ".html", ".css"))
+        else:
+            files.append(Path(spec.origin))
+    return files

@@ -1,0 +1,86 @@
+"""Recipes: functions that return one complete config each. A YAML file and options change it from there."""
+
+from collections.abc import Callable
+
+from beam_preprocess.config import DataConfig
+from components.gate_config import GateConfig
+from pipeline.config import RunConfig
+from trainer.config import InferenceConfig, TrainerConfig
+from trainer.presets import PRESETS
+
+
+def brats() -> RunConfig:
+    """BraTS brain scans: the 31.2 M parameter 3D UNet of the references, 5 folds, crops of 128^3."""
+    return RunConfig(
+        name="brats",
+        output="runs/brats",
+        data=DataConfig(dataset="brats", folds=5),
+        model=PRESETS["unet3d"],
+        trainer=TrainerConfig(samples=32000, batch_size=2, crop=(128, 128, 128)),
+        inference=InferenceConfig(window=(128, 128, 128)),
+        gate=GateConfig(select="WT", thresholds={"WT": 0.85, "TC": 0.75, "ET": 0.70}),
+    )
+
+
+def dagm() -> RunConfig:
+    """DAGM 2007 surfaces: the 1.9 M parameter 2D UNet of the Cerebras recipe, 5 folds, full images."""
+    return RunConfig(
+        name="dagm",
+        output="runs/dagm",
+        data=DataConfig(dataset="dagm", folds=5, cases_per_shard=64),
+        model=PRESETS["unet2d-dagm"],
+        trainer=TrainerConfig(
+            samples=96000, batch_size=16, crop=(256, 256), learning_rate=1e-4, loss="bce"
+        ),
+        inference=InferenceConfig(window=(512, 512)),
+        gate=GateConfig(select="defect_dice", thresholds={"defect_dice": 0.75, "image_auroc": 0.95}),
+    )
+
+
+def brats_demo() -> RunConfig:
+    """The whole BraTS run in minutes on two cores: 3 folds of small synthetic scans, a tiny 3D UNet."""
+    return RunConfig(
+        name="brats-demo",
+        output="demo/brats",
+        data=DataConfig(dataset="brats", root="demo/data/brats", folds=3, cases_per_shard=4),
+        model=PRESETS["unet3d-tiny"],
+        trainer=TrainerConfig(
+            samples=600,
+            batch_size=2,
+            crop=(32, 32, 32),
+            learning_rate=2e-3,
+            checkpoint_steps=100,
+            log_steps=50,
+        ),
+        inference=InferenceConfig(window=(32, 32, 32)),
+        gate=GateConfig(select="WT", thresholds={"WT": 0.80}),
+    )
+
+
+def dagm_demo() -> RunConfig:
+    """The whole DAGM run in minutes on two cores: 3 folds of synthetic photographs, a tiny 2D UNet."""
+    return RunConfig(
+        name="dagm-demo",
+        output="demo/dagm",
+        data=DataConfig(dataset="dagm", root="demo/data/dagm", folds=3, cases_per_shard=16),
+        model=PRESETS["unet2d-tiny"],
+        trainer=TrainerConfig(
+            samples=3200,
+            batch_size=8,
+            crop=(128, 128),
+            learning_rate=2e-3,
+            loss="bce",
+            checkpoint_steps=100,
+            log_steps=50,
+        ),
+        inference=InferenceConfig(window=(512, 512)),
+        gate=GateConfig(select="defect_dice", thresholds={"defect_dice": 0.70}),
+    )
+
+
+RECIPES: dict[str, Callable[[], RunConfig]] = {
+    "brats": brats,
+    "dagm": dagm,
+    "brats-demo": brats_demo,
+    "dagm-demo": dagm_demo,
+}

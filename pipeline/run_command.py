@@ -1,0 +1,49 @@
+"""`unet-tfx run`: the whole pipeline on this machine."""
+
+import sys
+from collections.abc import Sequence
+
+from jsonargparse import ArgumentParser
+
+from pipeline.options import add_config_options, build_config, parse, peek_recipe
+
+_DESCRIPTION = """Ingests, checks and converts the cases, trains one network per fold, scores every case,
+and pushes the best model where the thresholds are reached. Options override --config, --config overrides
+the recipe. Exit status: 0 pushed, 1 failed, 2 wrong usage, 3 not blessed."""
+
+
+def make_parser(recipe: str = "brats") -> ArgumentParser:
+    """The parser of `unet-tfx run`, with the values of a recipe as defaults."""
+    parser = ArgumentParser(
+        prog="unet-tfx run",
+        usage="unet-tfx run --recipe NAME [--config FILE] [--SECTION.FIELD VALUE ...] [--print-config]",
+        description=_DESCRIPTION,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    add_config_options(parser, recipe)
+    parser.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print the complete config as YAML, and do nothing",
+    )
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command. Returns the exit status."""
+    if {"-h", "--help"} & set(argv):
+        make_parser().print_help()
+        return 0
+    parser = make_parser(peek_recipe(argv))
+    options = parse(parser, argv)
+    print_only = options.pop("print_config")
+    config = build_config(parser, options)
+    if print_only:
+        from pipeline.config_text import config_text
+
+        sys.stdout.write(config_text(config))
+        return 0
+    from pipeline.local_runner import run
+
+    return run(config)

@@ -1,0 +1,148 @@
+"""Config of the network: what `build_unet` needs to know, and the shape arithmetic that follows from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Literal, get_args, get_origin, get_type_hints
+
+from beam_preprocess.validation import require, require_positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A UNet: encoder levels of two 3-wide convolutions, a bottleneck, and a decoder with skips.
+
+    Level 0 is full resolution, the last level is the bottleneck; each level halves the spatial sizes.
+
+    Attributes:
+      rank: Spatial dimensions: 2 for images, 3 for volumes.
+      in_channels: Channels of the input (modalities, or 1 for a grey photograph).
+      classes: Channels of the output: 1 is one sigmoid logit, more are softmax classes.
+      filters: Channels of each encoder level, full resolution first, bottleneck last.
+      norm: Normalisation between a convolution and its activation.
+      group_norm_groups: Groups of norm `group`; must divide the channels of every level.
+      activation: Activation after each convolution; `leaky_relu` has slope 0.01.
+      conv_bias: Whether the 3-wide convolutions have a bias (up-sampling and head always do).
+      padding: `same` keeps sizes; `valid` loses a pixel per side and convolution, and crops the skips.
+      downsample: Halving by a max-pool, or by stride 2 of the first convolution of the next level.
+      upsample: Doubling by a transposed convolution, or by nearest neighbour and a convolution.
+      up_kernel: Kernel size of the up-sampling convolution.
+      up_activation: Whether the activation follows the up-sampling.
+      halve_decoder: Whether each level hands half of its channels to the up-sampling after it.
+      head_kernel: Kernel size of the convolution that makes the logits.
+      dropout: Share of bottleneck activations dropped in training.
+      initializer: Distribution of the initial kernels.
+    """
+
+    rank: Literal[2, 3]
+    in_channels: int
+    classes: int
+    filters: tuple[int, ...]
+    norm: Literal["none", "instance", "group", "batch"] = "instance"
+    group_norm_groups: int = 16
+    activation: Literal["relu", "leaky_relu"] = "leaky_relu"
+    conv_bias: bool = True
+    padding: Literal["same", "valid"] = "same"
+    downsample: Literal["stride", "max-pool"] = "stride"
+    upsample: Literal["transpose", "nearest-conv"] = "transpose"
+    up_kernel: int = 2
+    up_activation: bool = False
+    halve_decoder: bool = False
+    head_kernel: int = 1
+    dropout: float = 0.0
+    initializer: Literal["glorot_uniform", "he_normal", "he_uniform"] = "glorot_uniform"
+
+    def __post_init__(self) -> None:
+        self._require_choices()
+        require_positive(self, "model", ["in_channels", "classes", "group_norm_groups"])
+        self._require_filters()
+        require(self.up_kernel >= 2, "model.up_kernel", self.up_kernel, "at least 2, the stride")
+        odd = self.head_kernel > 0 and self.head_kernel % 2 == 1
+        require(odd, "model.head_kernel", self.head_kernel, "odd and above 0")
+        require(0 <= self.dropout < 1, "model.dropout", self.dropout, "at least 0 and below 1")
+        require(
+            self.padding == "same" or self.downsample == "max-pool",
+            "model.downsample",
+            self.downsample,
+            "'max-pool' where model.padding is 'valid'",
+        )
+
+    def _require_choices(self) -> None:
+        hints = get_type_hints(type(self))
+        for name in (field.name for field in fields(self)):
+            if get_origin(hints[name]) is Literal:
+                choices, value = get_args(hints[name]), getattr(self, name)
+                listed = ", ".join(map(repr, choices))
+                require(value in choices, f"model.{name}", value, f"one of {listed}")
+
+    def _require_filters(self) -> None:
+        many = len(self.filters) >= 2 and min(self.filters) > 0
+        require(many, "model.filters", self.filters, "two or more numbers above 0")
+        step = self.group_norm_groups if self.norm == "group" else 1
+        step *= 2 if self.halve_decoder else 1
+        require(
+            all(f % step == 0 for f in self.filters),
+            "model.filters",
+            self.filters,
+            f"multiples of {step} (by model.group_norm_groups and model.halve_decoder)",
+        )
+
+    @property
+    def downscale(self) -> int:
+        """How many times finer the input is than the bottleneck: 2 ** (levels - 1)."""
+        return 2 ** (len(self.filters) - 1)
+
+    @property
+    def margin(self) -> int:
+        """How much smaller the output is than the input along each axis, both sides together.
+
+        Two valid convolutions lose 4 at every level, a loss weighs 2 ** level in input pixels, and
+        the bottleneck is passed once: 4 (D - 1) + 4 D + 4 (D - 1) with D = `downscale`, and the head.
+        For five levels and head 1: 572 -> 388, margin 184 (U-Net, arXiv:1505.04597, figure 1).
+        """
+        return 0 if self.padding == "same" else 12 * self.downscale - 9 + self.head_kernel
+
+    def output_size(self, input_size: Sequence[int]) -> tuple[int, ...]:
+        """Spatial size of the logits of an input of spatial size `input_size`, in pixels or voxels.
+
+        Raises:
+          ValueError: if a size cannot be halved at every level or leaves nothing of the output.
+        """
+        rank_fits = len(input_size) == self.rank
+        require(rank_fits, "input size", tuple(input_size), f"{self.rank} sizes (model.rank)")
+        for axis, size in enumerate(input_size):
+            self._require_size(axis, size)
+        return tuple(size - self.margin for size in input_size)
+
+    def _require_size(self, axis: int, size: int) -> None:
+        """Raises ValueError unless every max-pool or stride meets an even size along this axis.
+
+        Before the last halving a valid network has lost 4 (D - 1): sizes are -4 modulo D.
+        """
+        step = self.downscale
+        rest = 0 if self.padding == "same" else -4 % step
+        least = self.margin + 1 + (rest - self.margin - 1) % step
+        below = size - (size - rest) % step
+        nearest = [n for n in (below, below + step) if n >= least] or [least]
+        plus = f" plus {rest}" if rest else ""
+        require(
+            size in nearest,
+            f"input size[{axis}]",
+            size,
+            f"a multiple of {step}{plus}, at least {least} (nearest: {', '.join(map(str, nearest))})",
+        )
+
+    def skip_crop(self, level: int) -> int:
+        """Pixels to cut from each side of the skip of encoder `level`, so that it fits the decoder.
+
+        The level above the bottleneck is 8 larger (two convolutions at twice the scale), and each
+        level up doubles the difference and adds 16: 4, 16, 40, 88 per side for five levels.
+        """
+        depth = len(self.filters) - 1 - level
+        return 0 if self.padding == "same" else 6 * 2**depth - 8
+
+    def decoder_filters(self, level: int) -> tuple[int, int, int]:
+        """Channels at decoder `level` after the up-sampling, the first and the second convolution."""
+        own = self.filters[level]
+        if not self.halve_decoder:
+            return own, own, own
+        return self.filters[level + 1] // 2, own, own // 2 if level > 0 else own
