@@ -1,4 +1,6 @@
-"""Files appear whole or not at all: written under a temporary name beside the target, then renamed."""
+"""Files appear whole or not at all: written under a temporary name beside the target, then
+renamed.
+"""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +10,9 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a temporary path of the same suffixes; renames it to `path` on success, removes it on error."""
+    """Yields a temporary path of the same suffixes; renames it to `path` on success, removes it on
+    error.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:

@@ -1,4 +1,5 @@
-"""What a case is: its files, its arrays, what is known of its dataset, and what can be wrong with it.
+"""What a case is: its files, its arrays, what is known of its dataset, and what can be wrong with
+it.
 
 Axes: images are [X, Y, Z, C] (3D, NIfTI's own axis order) or [H, W, C] (2D); labels lack C.
 """
@@ -20,13 +21,14 @@ class DatasetInfo:
       name: Name of the dataset, as in `data.dataset`.
       rank: Spatial dimensions, 2 or 3.
       channels: Channel names in record order.
-      label_values: Label value of every class index, in the dataset's own values; index 0 is background.
+      label_values: Label value of every class index, in the dataset's own values; index 0 is
+        background.
       label_names: Name of every foreground label value.
       regions: Overlapping regions to score: name -> the label values whose union it is.
       foreground: `nonzero` where voxel value 0 means "no tissue", `all` where every pixel counts.
       serving_dtypes: Types that the served model takes intensities in; the first is the default.
-      task: `regions` scores label by label, every case; `defects` scores the masks of defective images,
-        and the images themselves.
+      task: `regions` scores label by label, every case; `defects` scores the masks of defective
+        images, and the images themselves.
     """
 
     name: str
@@ -108,7 +110,9 @@ class DataError(ValueError):
     def __init__(self, problems: Iterable[Problem]):
         self.problems = sorted(set(problems))
         lines = "\n".join(f"  {i}. {p}" for i, p in enumerate(self.problems, 1))
-        super().__init__(f"{len(self.problems)} problem(s) in the data, nothing was trained:\n{lines}")
+        super().__init__(
+            f"{len(self.problems)} problem(s) in the data, nothing was trained:\n{lines}"
+        )
 
     def __reduce__(self) -> tuple[type, tuple[list[Problem]]]:
         return type(self), (self.problems,)
@@ -135,7 +139,9 @@ class Dataset(Protocol):
     info: DatasetInfo
 
     def list_cases(self, root: Path) -> Listing:
-        """Lists the cases under `root` without reading voxels; sorted, and the same on every machine."""
+        """Lists the cases under `root` without reading voxels; sorted, and the same on every
+        machine.
+        """
 
     def read_case(self, files: CaseFiles) -> Case:
         """Reads a case. Raises DataError with every problem that reading it shows."""
@@ -144,4 +150,6 @@ class Dataset(Protocol):
         """Reads the image of one unlabelled case (a folder or a file), for prediction."""
 
     def write_label(self, label: NDArray[np.uint8], case: Case, path: Path) -> None:
-        """Writes a label map of `case`'s grid to `path`, atomically, in the dataset's own format."""
+        """Writes a label map of `case`'s grid to `path`, atomically, in the dataset's own
+        format.
+        """

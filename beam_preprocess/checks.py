@@ -1,4 +1,6 @@
-"""What must hold for the arrays of a case. Pure functions: arrays in, problems out, nothing raised."""
+"""What must hold for the arrays of a case. Pure functions: arrays in, problems out, nothing
+raised.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,7 +54,9 @@ def _words(affine: NDArray[np.float64]) -> str:
 
 def check_intensities(case_id: str, path: Path, voxels: NDArray[np.generic]) -> list[Problem]:
     """Intensities must be real, finite numbers, and not all zero."""
-    if not np.issubdtype(voxels.dtype, np.number) or np.issubdtype(voxels.dtype, np.complexfloating):
+    if not np.issubdtype(voxels.dtype, np.number) or np.issubdtype(
+        voxels.dtype, np.complexfloating
+    ):
         rule = f"intensities must be real numbers, {path.name} has type {voxels.dtype}"
         return [Problem(case_id=case_id, rule=rule, path=str(path))]
     if np.issubdtype(voxels.dtype, np.floating) and not (finite := np.isfinite(voxels)).all():

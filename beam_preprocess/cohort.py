@@ -59,7 +59,9 @@ def _cohort_problems(
     """What is wrong with the cohort as a whole: empty, too small, unknown ids in the exclusions."""
     if not found:
         rule = f"the folder must hold cases of dataset {dataset.info.name!r}, found none"
-        remedy = "set data.root to the folder that holds the cases, and data.dataset to their layout"
+        remedy = (
+            "set data.root to the folder that holds the cases, and data.dataset to their layout"
+        )
         return [Problem(case_id="cohort", rule=rule, path=config.root, remedy=remedy)]
     repairable = len({p.case_id for p in problems})
     groups = len({c.group for c in cross_validated}) + repairable

@@ -1,4 +1,6 @@
-"""Config of the data layer: where the cases are, how they are split, how intensities become records."""
+"""Config of the data layer: where the cases are, how they are split, how intensities become
+records.
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -56,11 +58,12 @@ class PreprocessingConfig:
     """How raw intensities become the 8-bit images of the normalised record.
 
     Attributes:
-      profile: `corrected` clips BraTS intensities to percentiles of the foreground and rounds to 1..255,
-        and takes mean and standard deviation of every photograph itself. `reference` does what the
-        NVIDIA, Habana and Ascend preprocessors do (BraTS: clip at 85 % of the maximum, truncate) and
-        what the Cerebras one does (DAGM: x / 127.5 - 1).
-      clip_percentiles: Lower and upper clip of profile `corrected`, in percent of the foreground voxels.
+      profile: `corrected` clips BraTS intensities to percentiles of the foreground and rounds to
+        1..255, and takes mean and standard deviation of every photograph itself. `reference` does
+        what the NVIDIA, Habana and Ascend preprocessors do (BraTS: clip at 85 % of the maximum,
+        truncate) and what the Cerebras one does (DAGM: x / 127.5 - 1).
+      clip_percentiles: Lower and upper clip of profile `corrected`, in percent of the foreground
+        voxels.
     """
 
     profile: Literal["corrected", "reference"] = "corrected"

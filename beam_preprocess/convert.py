@@ -1,7 +1,7 @@
 """The Beam part: shards of listed cases -> record files.
 
-Only lists of paths cross a shuffle. A shard is read, checked, converted and written inside one call,
-case by case, so that memory does not grow with the cohort.
+Only lists of paths cross a shuffle. A shard is read, checked, converted and written inside one
+call, case by case, so that memory does not grow with the cohort.
 """
 
 import json
@@ -125,6 +125,8 @@ def read_results(results_root: str, shards: Sequence[Shard]) -> list[Problem]:
     files = {p.stem: p for p in Path(results_root).glob("*.json")}
     missing = [s for s in shards if f"{s.split}-{s.index:05d}" not in files]
     if missing:
-        raise RuntimeError(f"{len(missing)} of {len(shards)} shards were not converted: {missing[0]}")
+        raise RuntimeError(
+            f"{len(missing)} of {len(shards)} shards were not converted: {missing[0]}"
+        )
     results = [json.loads(p.read_text(encoding="utf-8")) for p in files.values()]
     return [Problem(**p) for r in results for p in r["problems"]]

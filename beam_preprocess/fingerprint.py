@@ -16,8 +16,8 @@ def fingerprint_folder(root: Path, memory: Path) -> str:
 
     Args:
       root: Folder of a dataset; one that does not exist has the fingerprint of an empty one.
-      memory: JSON file that keeps the hash of every file with its size and time of change, so that a
-        file is read again only when one of these differs.
+      memory: JSON file that keeps the hash of every file with its size and time of change, so that
+        a file is read again only when one of these differs.
     """
     known = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
     current = {}

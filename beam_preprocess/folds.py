@@ -1,4 +1,6 @@
-"""Assigns cases to folds: by patient, stratified, and the same on every machine and in every order."""
+"""Assigns cases to folds: by patient, stratified, and the same on every machine and in every
+order.
+"""
 
 import hashlib
 from collections import defaultdict
@@ -10,8 +12,8 @@ from beam_preprocess.case import CaseFiles, Problem
 def assign_folds(cases: Iterable[CaseFiles], *, folds: int, seed: int) -> dict[str, int]:
     """Deals the groups of every stratum over the folds, in the order of a seeded hash.
 
-    Strata are dealt one after the other without a break, so that the numbers of groups of any two folds
-    differ by at most one, and those of every stratum too.
+    Strata are dealt one after the other without a break, so that the numbers of groups of any two
+    folds differ by at most one, and those of every stratum too.
 
     Returns:
       Case id -> fold, 0 to folds - 1. Cases of one group are in one fold.

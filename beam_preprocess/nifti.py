@@ -17,7 +17,9 @@ from beam_preprocess.atomic import atomic_path
 
 @dataclass(frozen=True, kw_only=True)
 class Nifti:
-    """Voxels as stored (float where the header scales them), affine [4, 4] in mm, spacing, sha256."""
+    """Voxels as stored (float where the header scales them), affine [4, 4] in mm, spacing,
+    sha256.
+    """
 
     voxels: NDArray[np.generic]
     affine: NDArray[np.float64]
@@ -29,14 +31,21 @@ def read_nifti(path: Path) -> Nifti:
     """Reads a `.nii` or `.nii.gz` file of any number of axes.
 
     Raises:
-      ValueError: The file cannot be read, is truncated, corrupt or no NIfTI; the message says which.
+      ValueError: The file cannot be read, is truncated, corrupt or no NIfTI; the message says
+        which.
     """
     try:
         content = path.read_bytes()
         plain = igzip.decompress(content) if path.name.endswith(".gz") else content
         image = nib.Nifti1Image.from_bytes(plain)
         voxels = np.asanyarray(image.dataobj)
-    except (igzip.BadGzipFile, EOFError, nib.filebasedimages.ImageFileError, ValueError, OSError) as e:
+    except (
+        igzip.BadGzipFile,
+        EOFError,
+        nib.filebasedimages.ImageFileError,
+        ValueError,
+        OSError,
+    ) as e:
         raise ValueError(f"is no complete NIfTI file: {str(e) or type(e).__name__}") from e
     return Nifti(
         voxels=voxels,
@@ -47,7 +56,9 @@ def read_nifti(path: Path) -> Nifti:
 
 
 def write_nifti(voxels: NDArray[np.generic], affine: NDArray[np.float64], path: Path) -> None:
-    """Writes voxels [X, Y, Z] with their affine (mm) to `path` (`.nii` or `.nii.gz`), atomically."""
+    """Writes voxels [X, Y, Z] with their affine (mm) to `path` (`.nii` or `.nii.gz`),
+    atomically.
+    """
     image = nib.Nifti1Image(voxels, affine)
     image.header.set_xyzt_units("mm")
     with atomic_path(path) as temporary:

@@ -1,6 +1,7 @@
 """Intensity normalisation as TensorFlow functions: one source for Transform, training and serving.
 
-Shapes: S is the spatial shape ([X, Y, Z] or [H, W]), C channels. "Foreground" are the non-zero voxels
+Shapes: S is the spatial shape ([X, Y, Z] or [H, W]), C channels. "Foreground" are the non-zero
+  voxels
 of a channel (`nonzero`), or all pixels (`all`).
 """
 
@@ -47,7 +48,9 @@ def quantise(
 
 
 def _quantise_reference(v: tf.Tensor) -> tf.Tensor:
-    """facts of the reference: cap at 0.85 max, scale to 255, truncate; negatives wrap, empty gives 0."""
+    """Facts of the reference: cap at 0.85 max, scale to 255, truncate; negatives wrap, empty gives
+    0.
+    """
     capped = tf.minimum(v, REFERENCE_CLIP * tf.reduce_max(v))
     scaled = tf.math.divide_no_nan(255.0 * capped, tf.reduce_max(capped))
     return tf.cast(tf.cast(scaled, tf.int32), tf.uint8)
@@ -65,7 +68,8 @@ def _quantise_corrected(v: tf.Tensor, foreground: str, percentiles: Sequence[flo
 def quantiles(values: tf.Tensor, fractions: Sequence[float]) -> tf.Tensor:
     """Quantiles of float32 [N] by two histograms, in linear time.
 
-    The result is the largest value of the fine bin that the quantile (inverted empirical distribution)
+    The result is the largest value of the fine bin that the quantile (inverted empirical
+    distribution)
     falls into: exact for distinct values further apart than range / 2^24, 0 where N is 0.
 
     Returns:
@@ -92,7 +96,8 @@ def _quantile(values: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
 
 
 def moments(x: tf.Tensor, *, profile: str, foreground: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and population standard deviation of the foreground, per channel, exact by counting values.
+    """Mean and population standard deviation of the foreground, per channel, exact by counting
+    values.
 
     Args:
       x: uint8 [*S, C].
@@ -202,7 +207,9 @@ def _normalise_record(
 
 
 def _decode(record: Mapping[str, tf.Tensor], foreground: str) -> tf.Tensor:
-    """The intensities of a raw record, flat: uint8 for photographs, float32 for scans of any type."""
+    """The intensities of a raw record, flat: uint8 for photographs, float32 for scans of any
+    type.
+    """
     if foreground == "all":
         return tf.io.decode_raw(record["image"], tf.uint8)
 

@@ -1,9 +1,10 @@
 """The record formats: the one place that knows the features of every record that we write or read.
 
-Raw record (CaseGen -> Transform, Evaluator): a case as it is on disk, cropped to its foreground, with
-everything that is needed to go back to the original grid.
-Normalised record (Transform -> Trainer): `X`, `Y`, `mean`, `stdev` as the reference systems name them
-(8-bit image [*crop, C], 8-bit class indices [*crop], moments [C] in the units of X), and the geometry.
+Raw record (CaseGen -> Transform, Evaluator): a case as it is on disk, cropped to its foreground,
+with everything that is needed to go back to the original grid.
+Normalised record (Transform -> Trainer): `X`, `Y`, `mean`, `stdev` as the reference systems name
+them (8-bit image [*crop, C], 8-bit class indices [*crop], moments [C] in the units of X), and the
+geometry.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,9 @@ from beam_preprocess.case import Case
 from beam_preprocess.crop import Box, crop, foreground_box
 
 IMAGE_DTYPES = ("uint8", "int16", "uint16", "int32", "float32", "float64")
-"""What intensities may be stored as; others are converted to the smallest of these that holds them."""
+"""What intensities may be stored as; others are converted to the smallest of these that holds
+them.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +141,9 @@ def encode_example(features: Mapping[str, object]) -> bytes:
 
     Deterministic: equal features give equal bytes.
     """
-    example = tf.train.Example(features=tf.train.Features(feature={k: _feature(v) for k, v in features.items()}))
+    example = tf.train.Example(
+        features=tf.train.Features(feature={k: _feature(v) for k, v in features.items()})
+    )
     return example.SerializeToString(deterministic=True)
 
 

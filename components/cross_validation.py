@@ -14,7 +14,7 @@ from tfx.utils import io_utils, path_utils
 from beam_preprocess.atomic import write_text
 from beam_preprocess.config import MAX_FOLDS
 from beam_preprocess.config_io import from_json, to_json
-from components.artifacts import COHORT, RESULT, SCORES, read_json
+from components.artifacts import COHORT, RESULT, read_json
 from components.evaluator import check_counts, read_rows
 from components.gate_config import GateConfig
 from trainer.scoring import Row, aggregate, summarise
@@ -60,7 +60,10 @@ def _judge(name: str, score: Mapping[str, Any] | None, bound: float) -> tuple[bo
     if score is None:
         return False, f"{name} is no score of this dataset: correct gate.thresholds."
     if score["mean"] is None:
-        return False, f"{name} has no value (no case that it is defined for), at least {bound} is required."
+        return (
+            False,
+            f"{name} has no value (no case that it is defined for), at least {bound} is required.",
+        )
     ok = score["mean"] >= bound
     verb = "reaches" if ok else "is below"
     return ok, f"{name}: mean {score['mean']:.4f} of {score['n']} {verb} the threshold {bound:.4f}."

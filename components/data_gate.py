@@ -30,12 +30,15 @@ class AnomalyError(ValueError):
         super().__init__(
             f"{len(anomalies)} anomalies in the case statistics, nothing was trained:\n{lines}\n"
             "look at the cases named in the case statistics, repair them or leave them out with"
-            " data.exclude; where such values are ordinary, widen the limits of the dataset's schema"
+            " data.exclude; where such values are ordinary, widen the limits of the dataset's"
+            " schema"
         )
 
 
 def describe_anomalies(folder: Path) -> list[str]:
-    """Reads all `SchemaDiff.pb` under an anomalies artifact: `fold-0: spacing_x: Out-of-range ...`."""
+    """Reads all `SchemaDiff.pb` under an anomalies artifact: `fold-0: spacing_x: Out-of-range
+    ...`.
+    """
     found = []
     for path in sorted(folder.glob("Split-*/SchemaDiff.pb")):
         anomalies = anomalies_pb2.Anomalies.FromString(path.read_bytes())

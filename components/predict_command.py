@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-_DESCRIPTION = """Segments one case with a pushed model. A BraTS case folder gives a NIfTI file with the
-affine, shape and label values of the case; a photograph gives a PNG mask of 0 and 255."""
+_DESCRIPTION = """Segments one case with a pushed model. A BraTS case folder gives a NIfTI file
+with the affine, shape and label values of the case; a photograph gives a PNG mask of 0 and 255."""
 
 
 def make_parser() -> ArgumentParser:
@@ -40,7 +40,9 @@ def predict_file(model_path: Path, source: Path, output: Path) -> None:
     from beam_preprocess.datasets import get_dataset
     from trainer.serving import LoadedModel, newest_version
 
-    newest_version(model_path)  # a wrong path is told before TensorFlow is loaded and the case is read
+    newest_version(
+        model_path
+    )  # a wrong path is told before TensorFlow is loaded and the case is read
     if not source.exists():
         raise ValueError(f"input must exist, got {str(source)!r}")
     model = LoadedModel(model_path)

@@ -1,4 +1,6 @@
-"""The curated schemas: of raw records (for Transform) and of case statistics (for TFDV), per dataset."""
+"""The curated schemas: of raw records (for Transform) and of case statistics (for TFDV), per
+dataset.
+"""
 
 from dataclasses import dataclass
 
@@ -53,7 +55,9 @@ def record_schema(info: DatasetInfo) -> schema_pb2.Schema:
 
 
 def statistics_schema(info: DatasetInfo) -> schema_pb2.Schema:
-    """The curated schema of case statistics: every feature is there once per case, within its limits."""
+    """The curated schema of case statistics: every feature is there once per case, within its
+    limits.
+    """
     limits = LIMITS[info.name]
     text = {"case_id": None, "group": None, "stratum": None, "dtype": None}
     orientations = _ORIENTATIONS_3D if info.rank == 3 else ["image"]

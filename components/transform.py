@@ -1,4 +1,6 @@
-"""TFX's Transform, with a bounded batch: a batch of whole volumes that Beam tunes freely eats the memory."""
+"""TFX's Transform, with a bounded batch: a batch of whole volumes that Beam tunes freely eats the
+memory.
+"""
 
 from typing import Any
 

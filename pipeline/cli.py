@@ -9,7 +9,10 @@ from collections.abc import Sequence
 EXIT_ERROR, EXIT_USAGE, EXIT_NOT_BLESSED = 1, 2, 3
 
 COMMANDS = {
-    "run": ("pipeline.run_command", "ingest, train by folds, evaluate, gate and push, on this machine"),
+    "run": (
+        "pipeline.run_command",
+        "ingest, train by folds, evaluate, gate and push, on this machine",
+    ),
     "predict": ("components.predict_command", "segment a case or a photograph with a pushed model"),
     "synth": ("beam_preprocess.synth.command", "make realistic synthetic cases in a real layout"),
     "compile": ("kubeflow.compile_command", "write the same DAG as a Kubeflow Pipelines spec"),
@@ -17,7 +20,9 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one sub-command. Returns its exit status: 0 done, 1 failed, 2 wrong usage, 3 not blessed."""
+    """Runs one sub-command. Returns its exit status: 0 done, 1 failed, 2 wrong usage, 3 not
+    blessed.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())

@@ -1,4 +1,6 @@
-"""What a run prints: one line per node and our own messages on the terminal, everything in a log file."""
+"""What a run prints: one line per node and our own messages on the terminal, everything in a log
+file.
+"""
 
 import logging
 import re
@@ -45,7 +47,7 @@ def adopt_frameworks() -> None:
     from absl import logging as absl_logging
 
     absl_logging.use_python_logging()
-    absl_logging.get_absl_logger().setLevel(logging.INFO)
+    absl_logging.set_verbosity(absl_logging.INFO)
     root = logging.getLogger()
     root.handlers = [h for h in root.handlers if h is not absl_logging.get_absl_handler()]
     tensorflow = logging.getLogger("tensorflow")

@@ -1,4 +1,6 @@
-"""Hashes of the code behind each node. TFX's cache sees a node's parameters only, never edited code."""
+"""Hashes of the code behind each node. TFX's cache sees a node's parameters only, never edited
+code.
+"""
 
 import hashlib
 import importlib.metadata
@@ -33,7 +35,9 @@ _NOT_OF = {"Trainer": ("scoring.py",)}
 
 
 def code_fingerprint(node: str) -> str:
-    """Hash of the code behind a node of `CODE`, and of the versions of the frameworks it runs on."""
+    """Hash of the code behind a node of `CODE`, and of the versions of the frameworks it runs
+    on.
+    """
     digest = hashlib.sha256()
     for package in _FRAMEWORKS:
         digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())

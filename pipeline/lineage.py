@@ -56,9 +56,7 @@ def _read_node(store: MetadataStore, execution: proto.Execution) -> NodeRun:
 
 def _outputs(store: MetadataStore, execution_id: int) -> dict[str, str]:
     events = [
-        e
-        for e in store.get_events_by_execution_ids([execution_id])
-        if e.type == proto.Event.OUTPUT
+        e for e in store.get_events_by_execution_ids([execution_id]) if e.type == proto.Event.OUTPUT
     ]
     artifacts = {a.id: a for a in store.get_artifacts_by_id([e.artifact_id for e in events])}
     return {e.path.steps[0].key: artifacts[e.artifact_id].uri for e in events}

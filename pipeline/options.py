@@ -16,7 +16,9 @@ class UsageError(ValueError):
 
 
 def add_config_options(parser: ArgumentParser, recipe: str) -> None:
-    """Adds `--recipe`, `--config`, and one dotted option per field, with the recipe's values as defaults."""
+    """Adds `--recipe`, `--config`, and one dotted option per field, with the recipe's values as
+    defaults.
+    """
     parser.add_argument(
         "--recipe", choices=list(RECIPES), default=recipe, help="the complete config to start from"
     )

@@ -71,12 +71,18 @@ def create_pipeline(config: RunConfig, places: Places) -> list[BaseNode]:
     return [
         *(cases, statistics, statistics_schema, validator, gate, record_schema, transform),
         *(node for pair in zip(trainers, evaluators, strict=True) for node in pair),
-        *(validation, _pusher(validation, places), _report(trainers, evaluators, validation, config)),
+        *(
+            validation,
+            _pusher(validation, places),
+            _report(trainers, evaluators, validation, config),
+        ),
     ]
 
 
 def check_network(config: RunConfig, info: DatasetInfo) -> None:
-    """Raises ValueError unless rank, channels and classes of the network are those of the dataset."""
+    """Raises ValueError unless rank, channels and classes of the network are those of the
+    dataset.
+    """
     model, labels = config.model, len(info.label_values)
     classes = (1, 2) if labels == 2 else (labels,)
     for name, value, allowed in (

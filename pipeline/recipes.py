@@ -1,4 +1,6 @@
-"""Recipes: functions that return one complete config each. A YAML file and options change it from there."""
+"""Recipes: functions that return one complete config each. A YAML file and options change it from
+there.
+"""
 
 from collections.abc import Callable
 
@@ -10,7 +12,9 @@ from trainer.presets import PRESETS
 
 
 def brats() -> RunConfig:
-    """BraTS brain scans: the 31.2 M parameter 3D UNet of the references, 5 folds, crops of 128^3."""
+    """BraTS brain scans: the 31.2 M parameter 3D UNet of the references, 5 folds, crops of
+    128^3.
+    """
     return RunConfig(
         name="brats",
         output="runs/brats",
@@ -23,7 +27,9 @@ def brats() -> RunConfig:
 
 
 def dagm() -> RunConfig:
-    """DAGM 2007 surfaces: the 1.9 M parameter 2D UNet of the Cerebras recipe, 5 folds, full images."""
+    """DAGM 2007 surfaces: the 1.9 M parameter 2D UNet of the Cerebras recipe, 5 folds, full
+    images.
+    """
     return RunConfig(
         name="dagm",
         output="runs/dagm",
@@ -33,12 +39,16 @@ def dagm() -> RunConfig:
             samples=96000, batch_size=16, crop=(256, 256), learning_rate=1e-4, loss="bce"
         ),
         inference=InferenceConfig(window=(512, 512)),
-        gate=GateConfig(select="defect_dice", thresholds={"defect_dice": 0.75, "image_auroc": 0.95}),
+        gate=GateConfig(
+            select="defect_dice", thresholds={"defect_dice": 0.75, "image_auroc": 0.95}
+        ),
     )
 
 
 def brats_demo() -> RunConfig:
-    """The whole BraTS run in minutes on two cores: 3 folds of small synthetic scans, a tiny 3D UNet."""
+    """The whole BraTS run in minutes on two cores: 3 folds of small synthetic scans, a tiny 3D
+    UNet.
+    """
     return RunConfig(
         name="brats-demo",
         output="demo/brats",
@@ -58,7 +68,9 @@ def brats_demo() -> RunConfig:
 
 
 def dagm_demo() -> RunConfig:
-    """The whole DAGM run in minutes on two cores: 3 folds of synthetic photographs, a tiny 2D UNet."""
+    """The whole DAGM run in minutes on two cores: 3 folds of synthetic photographs, a tiny 2D
+    UNet.
+    """
     return RunConfig(
         name="dagm-demo",
         output="demo/dagm",

@@ -7,16 +7,17 @@ from jsonargparse import ArgumentParser
 
 from pipeline.options import add_config_options, build_config, parse, peek_recipe
 
-_DESCRIPTION = """Ingests, checks and converts the cases, trains one network per fold, scores every case,
-and pushes the best model where the thresholds are reached. Options override --config, --config overrides
-the recipe. Exit status: 0 pushed, 1 failed, 2 wrong usage, 3 not blessed."""
+_DESCRIPTION = """Ingests, checks and converts the cases, trains one network per fold, scores every
+case, and pushes the best model where the thresholds are reached. Options override --config,
+--config overrides the recipe. Exit status: 0 pushed, 1 failed, 2 wrong usage, 3 not blessed."""
 
 
 def make_parser(recipe: str = "brats") -> ArgumentParser:
     """The parser of `unet-tfx run`, with the values of a recipe as defaults."""
     parser = ArgumentParser(
         prog="unet-tfx run",
-        usage="unet-tfx run --recipe NAME [--config FILE] [--SECTION.FIELD VALUE ...] [--print-config]",
+        usage="unet-tfx run --recipe NAME [--config FILE] [--SECTION.FIELD VALUE ...]"
+        " [--print-config]",
         description=_DESCRIPTION,
         exit_on_error=False,
         allow_abbrev=False,

@@ -55,8 +55,10 @@ def summary_table(summary: Summary) -> str:
     heads = ["score", "mean", "std", "n", *(f"fold-{f['fold']}" for f in summary.folds)]
     rows = [_score_row(name, summary) for name in summary.scores]
     widths = [max(len(r[i]) for r in [heads, *rows]) for i in range(len(heads))]
-    lines = ["  ".join(_align(c, w, i) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
-             for r in [heads, *rows]]
+    lines = [
+        "  ".join(_align(c, w, i) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
+        for r in [heads, *rows]
+    ]
     lines.insert(1, "  ".join("-" * w for w in widths))
     cases = summary.cases
     cached = sum(n["state"] == "cached" for n in summary.nodes.values())
@@ -81,7 +83,13 @@ def summary_table(summary: Summary) -> str:
 def _score_row(name: str, summary: Summary) -> list[str]:
     score = summary.scores[name]
     folds = [f["scores"].get(name, {}).get("mean") for f in summary.folds]
-    return [name, _number(score["mean"]), _number(score["std"]), str(score["n"]), *map(_number, folds)]
+    return [
+        name,
+        _number(score["mean"]),
+        _number(score["std"]),
+        str(score["n"]),
+        *map(_number, folds),
+    ]
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,5 @@
-"""Random crops and changes of one case. Stateless: the same seed gives the same crop, eagerly and in tf.data.
+"""Random crops and changes of one case. Stateless: the same seed gives the same crop, eagerly and
+in tf.data.
 
 Shapes: S is the spatial shape ([X, Y, Z] or [H, W]), c the crop's, C channels. A seed is int32 [2].
 """
@@ -34,7 +35,8 @@ def random_crop(
 ) -> tf.Tensor:
     """Cuts a crop out of stacked channels; volumes smaller than the crop are padded with zeros.
 
-    All offsets from 0 to S - c are possible. With probability `foreground_fraction` the crop is placed
+    All offsets from 0 to S - c are possible. With probability `foreground_fraction` the crop is
+    placed
     on a labelled voxel drawn at random: as near to the middle of the crop as the volume allows.
 
     Args:
@@ -47,6 +49,7 @@ def random_crop(
     Returns:
       [*c, C].
     """
+    channels = stack.shape[-1]
     stack = pad_to(stack, size)
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
     span = tf.shape(stack)[:-1] - tf.constant(size) + 1
@@ -57,7 +60,7 @@ def random_crop(
             wanted, lambda: _start_on_foreground(label, size, start, span, seeds[2]), lambda: start
         )
     begin = tf.concat([start, [0]], axis=0)
-    return tf.ensure_shape(tf.slice(stack, begin, [*size, -1]), [*size, stack.shape[-1]])
+    return tf.ensure_shape(tf.slice(stack, begin, [*size, -1]), [*size, channels])
 
 
 def _uniform_below(bounds: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -103,7 +106,9 @@ def random_rotation(stack: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def random_brightness(image: tf.Tensor, seed: tf.Tensor, *, change: float) -> tf.Tensor:
-    """Multiplies every channel of a standardised image [*c, C] by its own factor in 1 - change to 1 + change."""
+    """Multiplies every channel of a standardised image [*c, C] by its own factor in 1 - change to
+    1 + change.
+    """
     factors = tf.random.stateless_uniform([image.shape[-1]], seed, 1 - change, 1 + change)
     return image * factors
 

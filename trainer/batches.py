@@ -1,7 +1,7 @@
 """Staged cases -> batches of training crops, as a tf.data pipeline.
 
-Example number n of a training is case order(epoch)[n mod N] of epoch n // N: the pipeline can start at
-any n, and gives the same crops whatever the number of workers or the speed of the machine.
+Example number n of a training is case order(epoch)[n mod N] of epoch n // N: the pipeline can
+start at any n, and gives the same crops whatever the number of workers or the speed of the machine.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,9 @@ from trainer.staging import StagedCase
 
 @dataclass(frozen=True, kw_only=True)
 class RecordInfo:
-    """What the pipeline has to know of the records: spatial axes, channels, `nonzero` or `all` foreground."""
+    """What the pipeline has to know of the records: spatial axes, channels, `nonzero` or `all`
+    foreground.
+    """
 
     rank: int
     channels: int

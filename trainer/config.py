@@ -34,10 +34,12 @@ class TrainerConfig:
     """How one fold's network is trained.
 
     Attributes:
-      samples: Budget: crops to train on. Steps are samples / batch_size, whatever the number of devices.
+      samples: Budget: crops to train on. Steps are samples / batch_size, whatever the number of
+        devices.
       batch_size: Crops per step, all devices together.
       crop: Size of the training crop per spatial axis, in voxels.
-      foreground_fraction: Share of crops that are placed on a labelled voxel (0 places all at random).
+      foreground_fraction: Share of crops that are placed on a labelled voxel (0 places all at
+        random).
       learning_rate: Constant rate of Adam.
       loss: `dice+ce`, `dice` or `ce` for softmax networks; `bce` for one-logit networks.
       precision: Type of activations; weights, norms and losses stay float32.
@@ -115,9 +117,7 @@ class InferenceConfig:
             "2 or 3 sizes above 0",
         )
         require(0 <= self.overlap < 1, "inference.overlap", self.overlap, "at least 0 and below 1")
-        require(
-            0 < self.threshold < 1, "inference.threshold", self.threshold, "between 0 and 1"
-        )
+        require(0 < self.threshold < 1, "inference.threshold", self.threshold, "between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,6 @@
-"""Where a training runs: the one place that knows devices. The loop only sees a `tf.distribute.Strategy`."""
+"""Where a training runs: the one place that knows devices. The loop only sees a
+`tf.distribute.Strategy`.
+"""
 
 from typing import Literal
 
@@ -8,8 +10,8 @@ import tensorflow as tf
 def make_strategy(name: Literal["one-device", "mirrored"]) -> tf.distribute.Strategy:
     """Returns the strategy of that name.
 
-    `one-device` takes the first GPU, or the CPU; `mirrored` all GPUs of this machine, or all its logical
-    CPU devices where there is no GPU.
+    `one-device` takes the first GPU, or the CPU; `mirrored` all GPUs of this machine, or all its
+    logical CPU devices where there is no GPU.
     """
     gpus = tf.config.list_logical_devices("GPU")
     devices = [d.name for d in gpus or tf.config.list_logical_devices("CPU")]

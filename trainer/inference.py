@@ -1,6 +1,7 @@
 """Inference on a whole case by a sliding window, as a TensorFlow graph.
 
-Shapes: S spatial shape of the case, w of the window, o of what the network returns for it (o = w for
+Shapes: S spatial shape of the case, w of the window, o of what the network returns for it (o = w
+  for
 `same` convolutions, less for `valid` ones), C channels, K classes.
 """
 
@@ -104,15 +105,15 @@ def window_weights(size: Sequence[int], kind: str) -> NDArray[np.float32]:
     """Weights of the voxels of a window: float32 [*size, 1], largest 1, never 0."""
     if kind == "constant":
         return np.ones((*size, 1), np.float32)
-    axes = [
-        np.exp(-0.5 * ((np.arange(n) - (n - 1) / 2) / (n * GAUSSIAN_SIGMA)) ** 2) for n in size
-    ]
+    axes = [np.exp(-0.5 * ((np.arange(n) - (n - 1) / 2) / (n * GAUSSIAN_SIGMA)) ** 2) for n in size]
     product = np.prod(np.stack(np.meshgrid(*axes, indexing="ij")), axis=0)
     return np.maximum(product / product.max(), 1e-6).astype(np.float32)[..., np.newaxis]
 
 
 def to_classes(probabilities: tf.Tensor, *, threshold: float) -> tf.Tensor:
-    """Probabilities [*S, K] -> class indices [*S], uint8: the largest, or p >= threshold where K is 1."""
+    """Probabilities [*S, K] -> class indices [*S], uint8: the largest, or p >= threshold where K
+    is 1.
+    """
     if probabilities.shape[-1] == 1:
         return tf.cast(probabilities[..., 0] >= threshold, tf.uint8)
     return tf.cast(tf.argmax(probabilities, axis=-1, output_type=tf.int32), tf.uint8)

@@ -50,7 +50,9 @@ class RunFolder:
 
 @dataclass
 class _State:
-    """What a checkpoint holds: network, optimiser (with its moments) and the steps that are done."""
+    """What a checkpoint holds: network, optimiser (with its moments) and the steps that are
+    done.
+    """
 
     network: keras.Model
     optimizer: keras.optimizers.Optimizer
@@ -95,9 +97,7 @@ def train(
 
 
 def _new_state(model_config: ModelConfig, config: TrainerConfig) -> _State:
-    network = build_unet(
-        model_config, seed=config.seed, dtype_policy=_POLICIES[config.precision]
-    )
+    network = build_unet(model_config, seed=config.seed, dtype_policy=_POLICIES[config.precision])
     optimizer = keras.optimizers.Adam(config.learning_rate, epsilon=ADAM_EPSILON)
     optimizer.build(network.trainable_variables)
     return _State(network, optimizer, tf.Variable(0, dtype=tf.int64, trainable=False))

@@ -1,4 +1,6 @@
-"""What a training shows: a bar on a terminal, plain lines in a log, TensorBoard scalars, a history file."""
+"""What a training shows: a bar on a terminal, plain lines in a log, TensorBoard scalars, a history
+file.
+"""
 
 import json
 import logging
@@ -56,8 +58,8 @@ class Progress:
         if not math.isfinite(mean):
             first = number - len(self._losses) + 1
             raise FloatingPointError(
-                f"{self._title}: the loss must be finite, it is {mean} in steps {first} to {number}: "
-                "lower trainer.learning_rate, or set trainer.precision to float32"
+                f"{self._title}: the loss must be finite, it is {mean} in steps {first} to"
+                f" {number}: lower trainer.learning_rate, or set trainer.precision to float32"
             )
         self._losses, self._since = [], time.monotonic()
         self._write(number, {"loss": mean, "steps_per_second": rate})

@@ -19,7 +19,9 @@ class Overlap:
     prediction: int
 
 
-def overlap(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], values: Sequence[int]) -> Overlap:
+def overlap(
+    truth: NDArray[np.uint8], prediction: NDArray[np.uint8], values: Sequence[int]
+) -> Overlap:
     """Counts the voxels whose label is among `values`.
 
     Raises:
@@ -125,8 +127,8 @@ def score_defects(
 def aggregate(rows: Sequence[Row]) -> dict[str, dict[str, float | int | None]]:
     """Mean, population standard deviation and number of the scores of every metric, NaN left out.
 
-    `image_score` rows become `image_auroc`: the area under the receiver operating characteristic of the
-    image scores, None where all images are defective or none is.
+    `image_score` rows become `image_auroc`: the area under the receiver operating characteristic
+    of the image scores, None where all images are defective or none is.
     """
     values: dict[str, list[float]] = {}
     for row in rows:
@@ -138,7 +140,9 @@ def aggregate(rows: Sequence[Row]) -> dict[str, dict[str, float | int | None]]:
 
 
 def summarise(values: Sequence[float]) -> dict[str, float | int | None]:
-    """`mean`, `std` (population) and `n` of the values that are not NaN; None where there is none."""
+    """`mean`, `std` (population) and `n` of the values that are not NaN; None where there is
+    none.
+    """
     finite = [v for v in values if not np.isnan(v)]
     if not finite:
         return {"mean": None, "std": None, "n": 0}

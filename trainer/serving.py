@@ -67,7 +67,8 @@ class Servable(tf.Module):
 
         Returns:
           label: uint8 [*S], the dataset's own label values.
-          probabilities: float32 [*S, K]; outside the foreground's box 1 for background (K > 1) or 0.
+          probabilities: float32 [*S, K]; outside the foreground's box 1 for background (K > 1) or
+            0.
         """
         spec = self._spec
         start, stop = foreground_bounds(image, spec.foreground)
@@ -131,9 +132,7 @@ def _uncrop_probabilities(probabilities: tf.Tensor, paddings: tf.Tensor) -> tf.T
     return tf.stack(padded, axis=-1)
 
 
-def export(
-    network: keras.Model, model_config: ModelConfig, spec: ServingSpec, folder: str
-) -> None:
+def export(network: keras.Model, model_config: ModelConfig, spec: ServingSpec, folder: str) -> None:
     """Writes the SavedModel to `folder`, with `spec` beside it, and loads it again to be sure.
 
     Raises:
@@ -167,7 +166,8 @@ def _signature(
 
 
 class LoadedModel:
-    """An exported model, read from a SavedModel folder or from the newest version in a folder of versions.
+    """An exported model, read from a SavedModel folder or from the newest version in a folder of
+    versions.
 
     Attributes:
       path: The SavedModel folder.

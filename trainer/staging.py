@@ -1,14 +1,16 @@
 """Stages normalised records: one plain file per case, named by its content.
 
-Record files are compressed and can only be read from the front. A staged case can be read at random, so
-that the order of training is a pure function of (seed, epoch) and never of how Beam laid out the files,
-and a resumed run goes on at its step without reading what came before. Folds share one staging folder.
+Record files are compressed and can only be read from the front. A staged case can be read at
+random, so that the order of training is a pure function of (seed, epoch) and never of how Beam
+laid out the files, and a resumed run goes on at its step without reading what came before. Folds
+share one staging folder.
 """
 
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import tensorflow as tf
@@ -19,7 +21,9 @@ from beam_preprocess.records import decode_example
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class StagedCase:
-    """A case on local disk: its id, the patient, the sha256 of its record, and the file that holds it."""
+    """A case on local disk: its id, the patient, the sha256 of its record, and the file that holds
+    it.
+    """
 
     case_id: str
     group: str
@@ -36,7 +40,7 @@ def stage(patterns: Sequence[str], folder: Path) -> list[StagedCase]:
     cases = sorted(_stage_record(r, folder) for r in read_records(patterns))
     if not cases:
         raise ValueError(f"no records found in {list(patterns)}: run the data steps first")
-    for one, other in zip(cases, cases[1:], strict=False):
+    for one, other in pairwise(cases):
         if one.case_id == other.case_id:
             raise ValueError(f"case {one.case_id} is there twice in {list(patterns)}")
     return cases

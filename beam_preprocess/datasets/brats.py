@@ -1,7 +1,7 @@
 """BraTS: a folder per case with four modalities and a segmentation, flat or under HGG/ and LGG/.
 
-Channel order T1, T1ce, T2, FLAIR and the label names are those of the reference systems; regions are
-those of the BraTS challenge (ET = 4, TC = 1 and 4, WT = 1, 2 and 4).
+Channel order T1, T1ce, T2, FLAIR and the label names are those of the reference systems; regions
+are those of the BraTS challenge (ET = 4, TC = 1 and 4, WT = 1, 2 and 4).
 """
 
 import re
@@ -57,7 +57,9 @@ class Brats:
     def read_image(self, path: Path) -> Case:
         """Reads the modalities of the case folder `path`, which may have no segmentation."""
         if not path.is_dir():
-            raise ValueError(f"input must be a BraTS case folder, got {str(path)!r}: name the folder")
+            raise ValueError(
+                f"input must be a BraTS case folder, got {str(path)!r}: name the folder"
+            )
         paths, problems = _find_files(path, CHANNELS)
         if problems:
             raise DataError(problems)
@@ -67,7 +69,9 @@ class Brats:
     def write_label(self, label: NDArray[np.uint8], case: Case, path: Path) -> None:
         """Writes the label map as NIfTI with the affine of the case."""
         if not path.name.endswith(_SUFFIXES):
-            raise ValueError(f"output of a brain scan must end in .nii.gz or .nii, got {str(path)!r}")
+            raise ValueError(
+                f"output of a brain scan must end in .nii.gz or .nii, got {str(path)!r}"
+            )
         write_nifti(label, case.affine, path)
 
 

@@ -1,8 +1,8 @@
 """DAGM 2007: `Class{n}/{Train,Test}/NNNN.PNG`, masks and a list `Labels.txt` under `Label/`.
 
 The list is ragged: after a first line `1`, defect-free rows have six tab-separated fields (the last
-one empty) and defective rows five. The official Test part is kept out of cross-validation: it becomes
-the split `test`.
+one empty) and defective rows five. The official Test part is kept out of cross-validation: it
+becomes the split `test`.
 """
 
 import hashlib
@@ -53,7 +53,9 @@ class Dagm:
         self._names = [f"Class{n}" for n in classes]
 
     def list_cases(self, root: Path) -> Listing:
-        """Lists the images of the `Labels.txt` files, and where lists, images and masks disagree."""
+        """Lists the images of the `Labels.txt` files, and where lists, images and masks
+        disagree.
+        """
         if listing := missing_root(root):
             return listing
         folders = [f for f in subfolders(root, self._names or None) if _CLASS.match(f.name)]
@@ -81,7 +83,9 @@ class Dagm:
 
     def read_image(self, path: Path) -> Case:
         """Reads one photograph."""
-        files = CaseFiles(case_id=path.stem, group=path.stem, stratum="", images=(path,), label=None)
+        files = CaseFiles(
+            case_id=path.stem, group=path.stem, stratum="", images=(path,), label=None
+        )
         grey, sources = _read_grey(path.stem, path)
         return _case(files, grey, None, sources)
 
@@ -109,7 +113,8 @@ def parse_labels(text: str) -> list[Row]:
         fields = line.split("\t")
         if len(fields) not in (5, 6) or fields[1] not in ("0", "1"):
             raise ValueError(
-                f"row {number} must have 5 or 6 tab-separated fields, the second 0 or 1, got {line!r}"
+                f"row {number} must have 5 or 6 tab-separated fields, the second 0 or 1,"
+                f" got {line!r}"
             )
         rows.append(Row(image=fields[2], mask=fields[4] if fields[1] == "1" else None))
     return rows
@@ -117,7 +122,9 @@ def parse_labels(text: str) -> list[Row]:
 
 def _missing_classes(root: Path, names: Sequence[str], folders: Sequence[Path]) -> list[Problem]:
     found = [f.name for f in folders]
-    remedy = "set data.root to the parent of the class folders, and data.classes to those that are there"
+    remedy = (
+        "set data.root to the parent of the class folders, and data.classes to those that are there"
+    )
     return [
         Problem(
             case_id=name,
@@ -140,7 +147,8 @@ def _list_part(class_name: str, folder: Path) -> Listing:
         rule = f"every part needs a readable Labels.txt: {e}"
         remedy = "restore the file, or leave the class out with data.classes"
         return Listing(
-            cases=(), problems=(Problem(case_id=prefix, rule=rule, path=str(labels), remedy=remedy),)
+            cases=(),
+            problems=(Problem(case_id=prefix, rule=rule, path=str(labels), remedy=remedy),),
         )
     problems = _missing_files(prefix, folder, rows) + _unlisted_files(prefix, folder, rows)
     bad = {p.case_id for p in problems}
@@ -176,7 +184,8 @@ def _missing_files(prefix: str, folder: Path, rows: Sequence[Row]) -> list[Probl
                         case_id=_case_id(prefix, row.image),
                         rule=f"a row of Labels.txt names {kind} {path.name}, which is missing",
                         path=str(path),
-                        remedy="restore the file, remove the row, or leave the case out with data.exclude",
+                        remedy="restore the file, remove the row, or leave the case out with"
+                        " data.exclude",
                     )
                 )
     return problems
@@ -224,9 +233,7 @@ def _read_grey(case_id: str, path: Path) -> tuple[NDArray[np.uint8], dict[str, s
     return pixels, {path.name: hashlib.sha256(content).hexdigest()}
 
 
-def _check(
-    files: CaseFiles, grey: NDArray[np.uint8], label: NDArray[np.uint8]
-) -> list[Problem]:
+def _check(files: CaseFiles, grey: NDArray[np.uint8], label: NDArray[np.uint8]) -> list[Problem]:
     problems = checks.check_intensities(files.case_id, files.images[0], grey)
     if not files.label:
         return problems

@@ -26,7 +26,9 @@ def missing_root(root: Path) -> Listing | None:
 
 
 def subfolders(root: Path, names: Iterable[str] | None = None) -> list[Path]:
-    """The folders in `root` (of those names only, if given), sorted by name, stray ones left out."""
+    """The folders in `root` (of those names only, if given), sorted by name, stray ones left
+    out.
+    """
     wanted = None if names is None else set(names)
     return sorted(
         p

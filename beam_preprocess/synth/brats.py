@@ -24,7 +24,7 @@ GZIP_LEVEL = 1
 """Noise does not compress: level 9 takes far longer for a few percent."""
 
 
-def write_cohort(
+def write_cohort(  # noqa: PLR0913
     out: Path,
     *,
     cases: int,

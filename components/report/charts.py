@@ -1,7 +1,8 @@
 """Charts of the report as inline SVG: loss over steps, and how every score spreads over the cases.
 
-Colours and text sizes are classes in `style.css`, so that the charts follow its light, dark, narrow and
-printed layouts; lengths are SVG user units. Everything that comes from outside is escaped.
+Colours and text sizes are classes in `style.css`, so that the charts follow its light, dark,
+narrow and printed layouts; lengths are SVG user units. Everything that comes from outside is
+escaped.
 """
 
 import math
@@ -12,11 +13,13 @@ import numpy as np
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 640, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 14, 12, 52
-_EDGE = 8
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 28, 12, 54
+_EDGE = 16
 _ROW, _BOX, _TAIL = 46, 16, 28
 _COLOURS, _DASHES = 5, 4
-_TITLE = "Training loss over steps, one line per fold. The list below gives the last loss of every fold."
+_TITLE = (
+    "Training loss over steps, one line per fold. The list below gives the last loss of every fold."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,8 @@ def nice_ticks(low: float, high: float, *, smallest: float = 0.0, most: int = 6)
     """Round numbers in equal steps of 1, 2 or 5 times a power of ten.
 
     Args:
-      low, high: What the ticks have to cover; the first is at or below `low`, the last at or above `high`.
+      low, high: What the ticks have to cover; the first is at or below `low`, the last at or above
+        `high`.
       smallest: Smallest step, such as 1 for an axis that counts.
       most: About how many ticks.
 
@@ -76,9 +80,9 @@ def loss_chart(curves: Sequence[Curve]) -> Markup:
     y = Axis(low=y_ticks[0], high=y_ticks[-1], start=HEIGHT - _BOTTOM, end=_TOP)
     parts = [
         *(_rule(y.place(tick), _number(tick)) for tick in y_ticks),
-        *(_x_tick(x.place(tick), y.start, _number(tick)) for tick in x_ticks),
+        *(_x_tick(x.place(tick), y.start, _number(tick), top=y.start + 4) for tick in x_ticks),
         *(_line(curve, index, x=x, y=y) for index, curve in enumerate(curves)),
-        _axis_titles(x, y),
+        _axes(x, y),
     ]
     legend = Markup("").join(_legend_item(curve, i) for i, curve in enumerate(curves))
     chart = _svg(HEIGHT, _TITLE, parts)
@@ -86,9 +90,9 @@ def loss_chart(curves: Sequence[Curve]) -> Markup:
 
 
 def _svg(height: float, title: str, parts: Sequence[Markup]) -> Markup:
-    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img"><title>{}</title>{}</svg>').format(
-        WIDTH, height, title, Markup("").join(parts)
-    )
+    return Markup(
+        '<svg class="chart" viewBox="0 0 {} {}" role="img"><title>{}</title>{}</svg>'
+    ).format(WIDTH, height, title, Markup("").join(parts))
 
 
 def _number(value: float) -> str:
@@ -99,34 +103,26 @@ def _number(value: float) -> str:
 def _rule(y: float, label: str) -> Markup:
     """A horizontal line of the grid with its label left of it."""
     return Markup(
-        '<path class="rule" d="M{} {}H{}"/><text class="tick" x="{}" y="{}" dy=".35em"'
+        '<path class="rule" d="M{} {}H{}"/><text x="{}" y="{}" dy=".35em"'
         ' text-anchor="end">{}</text>'
     ).format(_LEFT, y, WIDTH - _RIGHT, _LEFT - 8, y, label)
 
 
-def _x_tick(x: float, bottom: float, label: str) -> Markup:
-    anchor = "end" if x >= WIDTH - _RIGHT else "middle"
+def _x_tick(x: float, bottom: float, label: str, *, top: float) -> Markup:
+    """A label below `bottom`, and a line from there to `top`."""
     return Markup(
-        '<path class="axis" d="M{} {}v5"/><text class="tick" x="{}" y="{}" dy="1.3em"'
-        ' text-anchor="{}">{}</text>'
-    ).format(x, bottom, x, bottom, anchor, label)
+        '<path class="rule" d="M{x} {y}V{top}"/><text x="{x}" y="{y}" dy="1.5em"'
+        ' text-anchor="middle">{label}</text>'
+    ).format(x=x, y=bottom, top=top, label=label)
 
 
-def _axis_titles(x: Axis, y: Axis) -> Markup:
+def _axes(x: Axis, y: Axis) -> Markup:
+    middle = (x.start + x.end) / 2, (y.start + y.end) / 2
     return Markup(
-        '<path class="axis" d="M{x0} {y1}V{y0}H{x1}"/>'
-        '<text class="axis-title" x="{xm}" y="{below}" text-anchor="middle">step</text>'
-        '<text class="axis-title" transform="translate(16 {ym}) rotate(-90)"'
-        ' text-anchor="middle">loss</text>'
-    ).format(
-        x0=x.start,
-        x1=x.end,
-        xm=(x.start + x.end) / 2,
-        y0=y.start,
-        y1=y.end,
-        ym=(y.start + y.end) / 2,
-        below=HEIGHT - 6,
-    )
+        '<path class="axis" d="M{} {}V{bottom}H{}"/>'
+        '<text x="{}" y="{bottom}" dy="2.7em" text-anchor="middle">step</text>'
+        '<text transform="translate(16 {}) rotate(-90)" text-anchor="middle">loss</text>'
+    ).format(x.start, y.end, x.end, *middle, bottom=y.start)
 
 
 def _style(index: int) -> str:
@@ -153,8 +149,8 @@ def _legend_item(curve: Curve, index: int) -> Markup:
         step, loss = curve.points[-1]
         last = f"{loss:.3f} at step {_number(step)}"
     return Markup(
-        '<li><svg class="swatch" viewBox="0 0 36 8" aria-hidden="true"><path class="{}" d="M0 4H36"/>'
-        "</svg><span>{} <small>{}</small></span></li>"
+        '<li><svg class="swatch" viewBox="0 0 36 8" aria-hidden="true">'
+        '<path class="{}" d="M0 4H36"/></svg><span>{} <small>{}</small></span></li>'
     ).format(_style(index), curve.name, last)
 
 
@@ -170,18 +166,10 @@ def spread_chart(values: Mapping[str, Sequence[float]]) -> Markup:
     x = Axis(low=0, high=1, start=_EDGE, end=WIDTH - _EDGE)
     bottom = _ROW * len(drawn) + 4
     parts = [
-        *(_spread_tick(x.place(tick / 5), bottom, f"{tick / 5:g}") for tick in range(6)),
+        *(_x_tick(x.place(tick / 5), bottom, f"{tick / 5:g}", top=0) for tick in range(6)),
         *(_spread_row(name, v, x=x, top=_ROW * i) for i, (name, v) in enumerate(drawn.items())),
     ]
     return _svg(bottom + _TAIL, "Spread of every score over the cases, from 0 to 1.", parts)
-
-
-def _spread_tick(x: float, bottom: float, label: str) -> Markup:
-    anchor = {_EDGE: "start", WIDTH - _EDGE: "end"}.get(int(x), "middle")
-    return Markup(
-        '<path class="rule" d="M{} 0V{}"/><text class="tick" x="{}" y="{}" dy="1.3em"'
-        ' text-anchor="{}">{}</text>'
-    ).format(x, bottom, x, bottom, anchor, label)
 
 
 def _spread_row(name: str, values: Sequence[float], *, x: Axis, top: float) -> Markup:
@@ -190,7 +178,7 @@ def _spread_row(name: str, values: Sequence[float], *, x: Axis, top: float) -> M
     ticks = "".join(f"M{at:g} {box:g}v{_BOX}" for at in sorted({x.place(v) for v in values}))
     return Markup(
         '<text class="row-name" x="{x0}" y="{text}">{name}</text>'
-        '<text class="tick" x="{x1}" y="{text}" text-anchor="end">{summary}</text>'
+        '<text class="over" x="{x1}" y="{text}" text-anchor="end">{summary}</text>'
         '<rect class="box" x="{a}" y="{box}" width="{width}" height="{height}" rx="2"/>'
         '<path class="case" d="{ticks}"/><path class="median" d="M{m} {over}v{long}"/>'
     ).format(

@@ -1,0 +1,40 @@
+PYTHON := .venv/bin/python
+CLI := .venv/bin/unet-tfx
+
+.PHONY: setup demo test test-fast lint types bench clean-demo
+
+setup:            ## make .venv from the lock; does nothing where it is made
+	@tools/make_venv.sh
+
+demo: setup demo/data/brats demo/data/dagm  ## both demo recipes, from synthetic cases to pushed models
+	$(CLI) run --recipe brats-demo
+	$(CLI) run --recipe dagm-demo
+
+demo/data/brats: | setup
+	@rm -rf $@.partial
+	$(CLI) synth brats $@.partial --cases 18 --shape 48 48 40 --unequal --graded --seed 1
+	@mv $@.partial $@
+
+demo/data/dagm: | setup
+	@rm -rf $@.partial
+	$(CLI) synth dagm $@.partial --cases 24 --seed 1
+	@mv $@.partial $@
+
+test: setup       ## the whole suite
+	$(PYTHON) -m pytest
+
+test-fast: setup  ## what takes seconds
+	$(PYTHON) -m pytest -m "not slow and not e2e and not distributed and not horovod"
+
+lint: setup
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types: setup
+	$(PYTHON) -m mypy
+
+bench: setup      ## how fast the parts are on this machine, as JSON
+	$(PYTHON) -m tests.bench
+
+clean-demo:       ## remove what `make demo` made
+	rm -rf demo

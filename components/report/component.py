@@ -1,0 +1,195 @@
+"""Report: what the folds and CrossValidation left -> one self-contained HTML page."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from beam_preprocess.atomic import write_text
+from beam_preprocess.config import MAX_FOLDS
+from beam_preprocess.datasets.brats import Brats
+from beam_preprocess.datasets.dagm import Dagm
+from components.artifacts import PICTURES, REPORT, RESULT, read_json
+from components.evaluator import read_rows
+from components.pictures import COLOURS
+from components.report import page, sort_scores
+from components.report.charts import Curve
+from trainer.progress import read_history
+from trainer.scoring import Row
+
+TEXTS = ("title", "config", "profile", "fingerprint")
+_PER_IMAGE = "image_score"
+"""In the rows of photographs; it ranks no case, and the page shows the `image_auroc` made of it."""
+
+
+def read_report(
+    result: Mapping[str, Any],
+    evaluations: Sequence[str],
+    model_runs: Sequence[str | None],
+    *,
+    texts: Mapping[str, str],
+) -> page.ReportData:
+    """Reads all that the page shows.
+
+    Args:
+      result: Content of `result.json`.
+      evaluations: Folder of the evaluation of every fold, with its rows and pictures.
+      model_runs: Folder of the training of every fold, with its history; None where there is none.
+      texts: `title`, `config`, `profile` and `fingerprint`.
+    """
+    rows = [(row, uri, i) for i, uri in enumerate(evaluations) for row in read_rows(uri)]
+    values = values_by_score([row for row, _, _ in rows])
+    metric = ranking_metric(values, result["select"])
+    where = {row.case_id: (i, Path(uri)) for row, uri, i in rows}
+    cases = result["cases"]
+    return page.ReportData(
+        **texts,
+        **{name: result[name] for name in ("blessed", "select", "chosen_fold")},
+        reasons=tuple(result["reasons"]),
+        thresholds=page.make_thresholds(result),
+        scores=page.make_scores(result, values),
+        counts=page.Counts(**{n: cases[n] for n in ("listed", "scored", "test", "exclusions")}),
+        curves=tuple(_read_curve(i, uri) for i, uri in enumerate(model_runs)),
+        picture_metric=metric,
+        pictures=tuple(_read_pictures(values[metric], where)) if metric else (),
+        labels=_labels(result),
+    )
+
+
+def values_by_score(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
+    """Score -> case id -> value, without the NaN of cases that lack it."""
+    values: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if not math.isnan(row.value):
+            values.setdefault(row.metric, {})[row.case_id] = row.value
+    return values
+
+
+def ranking_metric(values: Mapping[str, Any], select: str) -> str | None:
+    """`select` where cases have it, else the first score that they have; None where they have
+    none.
+    """
+    if select in values:
+        return select
+    return next(iter(sort_scores(values.keys() - {_PER_IMAGE})), None)
+
+
+def _read_pictures(
+    values: Mapping[str, float], where: Mapping[str, tuple[int, Path]]
+) -> Iterator[page.Picture]:
+    """Best, median and worst case, each with its picture."""
+    for case, rank in page.rank_cases(values).items():
+        fold, folder = where[case]
+        path = folder / PICTURES / f"{case}.png"
+        png = path.read_bytes() if path.exists() else None
+        yield page.Picture(rank=rank, case_id=case, fold=fold, value=values[case], png=png)
+
+
+def _read_curve(fold: int, folder: str | None) -> Curve:
+    history = read_history(Path(folder)) if folder else []
+    return Curve(name=f"Fold {fold}", points=tuple((r["step"], r["loss"]) for r in history))
+
+
+def _labels(result: Mapping[str, Any]) -> tuple[page.LabelColour, ...]:
+    """The labels of photographs where images are scored, else those of brain scans."""
+    info = (Dagm if "image_auroc" in result["scores"] else Brats).info
+    return tuple(
+        page.LabelColour(value=value, name=name, colour=COLOURS[value])
+        for value, name in info.label_names.items()
+    )
+
+
+class ReportSpec(ComponentSpec):
+    """Inputs (one evaluation and one training per fold, by name), output and parameters."""
+
+    PARAMETERS = {"folds": ExecutionParameter(type=int)} | {
+        name: ExecutionParameter(type=str) for name in TEXTS
+    }
+    INPUTS = (
+        {"cross_validation": ChannelParameter(type=standard_artifacts.ModelEvaluation)}
+        | {
+            f"evaluation_{i}": ChannelParameter(
+                type=standard_artifacts.ModelEvaluation, optional=True
+            )
+            for i in range(MAX_FOLDS)
+        }
+        | {
+            f"model_run_{i}": ChannelParameter(type=standard_artifacts.ModelRun, optional=True)
+            for i in range(MAX_FOLDS)
+        }
+    )
+    OUTPUTS = {"report": ChannelParameter(type=standard_artifacts.HTML)}
+
+
+class ReportExecutor(base_executor.BaseExecutor):
+    """Writes `report.html`."""
+
+    def Do(  # noqa: N802
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Reads the folds and writes the page, atomically."""
+        folds = range(int(exec_properties["folds"]))
+        result = read_json(artifact_utils.get_single_uri(input_dict["cross_validation"]), RESULT)
+        data = read_report(
+            result,
+            [artifact_utils.get_single_uri(input_dict[f"evaluation_{i}"]) for i in folds],
+            [_optional_uri(input_dict.get(f"model_run_{i}")) for i in folds],
+            texts={name: exec_properties[name] for name in TEXTS},
+        )
+        target = Path(artifact_utils.get_single_uri(output_dict["report"])) / REPORT
+        write_text(target, page.render_page(data))
+
+
+def _optional_uri(artifacts: list[types.Artifact] | None) -> str | None:
+    return artifact_utils.get_single_uri(artifacts) if artifacts else None
+
+
+class Report(base_component.BaseComponent):
+    """Writes the report of a run.
+
+    Args:
+      evaluations: One per fold.
+      model_runs: One per fold, with the history of its training.
+      cross_validation: Of CrossValidation, with `result.json`.
+      title: Name of the run.
+      config: The whole config of the run as YAML.
+      profile: `corrected` or `reference`.
+      fingerprint: Hash of the code that writes the page.
+    """
+
+    SPEC_CLASS = ReportSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ReportExecutor)
+
+    def __init__(
+        self,
+        evaluations: Sequence[types.BaseChannel],
+        model_runs: Sequence[types.BaseChannel],
+        cross_validation: types.BaseChannel,
+        *,
+        title: str,
+        config: str,
+        profile: str,
+        fingerprint: str,
+    ):
+        named = {f"evaluation_{i}": e for i, e in enumerate(evaluations)}
+        named |= {f"model_run_{i}": r for i, r in enumerate(model_runs)}
+        super().__init__(
+            ReportSpec(
+                cross_validation=cross_validation,
+                folds=len(evaluations),
+                title=title,
+                config=config,
+                profile=profile,
+                fingerprint=fingerprint,
+                report=types.Channel(type=standard_artifacts.HTML),
+                **named,
+            )
+        )
