@@ -1,4 +1,4 @@
-"""Where our components keep what they write, and the one artifact type that TFX lacks."""
+"""Where our components keep what they write, and the artifact types that TFX lacks."""
 
 import json
 from pathlib import Path
@@ -20,6 +20,12 @@ class DataApproval(Artifact):
     """Says that no case statistics were out of the ordinary."""
 
     TYPE_NAME = "DataApproval"
+
+
+class ReportPage(Artifact):
+    """A folder with one self-contained HTML page. TFX 1.16 has no type for it."""
+
+    TYPE_NAME = "ReportPage"
 
 
 def read_json(uri: str, name: str) -> Any:

@@ -1,9 +1,10 @@
 """The report of a run: one self-contained HTML page, and the component that writes it.
 
-Here are its words: what a score measures, and what a profile means.
+Here are its words and its orders: what a score measures, what a profile means, and in which order
+scores and cases are shown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 DEFINITIONS = {
     "ET": "Dice of the enhancing tumour, a BraTS region: label 4.",
@@ -35,3 +36,23 @@ def sort_scores(names: Iterable[str]) -> list[str]:
     """The names in the order of `DEFINITIONS`; unknown ones last, by name."""
     order = list(DEFINITIONS)
     return sorted(names, key=lambda n: (order.index(n) if n in order else len(order), n))
+
+
+def rank_cases(values: Mapping[str, float]) -> dict[str, str]:
+    """Best, median and worst case.
+
+    Args:
+      values: Case id -> score.
+
+    Returns:
+      Case id -> rank, best first; `median, worst` where one case is both. Of an even number of
+      cases the lower middle one is the median; ties go by case id.
+    """
+    ordered = sorted(values, key=lambda c: (-values[c], c))
+    if not ordered:
+        return {}
+    ranks: dict[str, str] = {}
+    for name, index in (("best", 0), ("median", len(ordered) // 2), ("worst", -1)):
+        case = ordered[index]
+        ranks[case] = f"{ranks[case]}, {name}" if case in ranks else name
+    return ranks

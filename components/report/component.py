@@ -14,10 +14,10 @@ from beam_preprocess.atomic import write_text
 from beam_preprocess.config import MAX_FOLDS
 from beam_preprocess.datasets.brats import Brats
 from beam_preprocess.datasets.dagm import Dagm
-from components.artifacts import PICTURES, REPORT, RESULT, read_json
+from components.artifacts import PICTURES, REPORT, RESULT, ReportPage, read_json
 from components.evaluator import read_rows
 from components.pictures import COLOURS
-from components.report import page, sort_scores
+from components.report import page, rank_cases, sort_scores
 from components.report.charts import Curve
 from trainer.progress import read_history
 from trainer.scoring import Row
@@ -43,13 +43,18 @@ def read_report(
       texts: `title`, `config`, `profile` and `fingerprint`.
     """
     rows = [(row, uri, i) for i, uri in enumerate(evaluations) for row in read_rows(uri)]
-    values = values_by_score([row for row, _, _ in rows])
+    values = values_by_score(row for row, _, _ in rows)
     metric = ranking_metric(values, result["select"])
     where = {row.case_id: (i, Path(uri)) for row, uri, i in rows}
     cases = result["cases"]
     return page.ReportData(
-        **texts,
-        **{name: result[name] for name in ("blessed", "select", "chosen_fold")},
+        title=texts["title"],
+        config=texts["config"],
+        profile=texts["profile"],
+        fingerprint=texts["fingerprint"],
+        blessed=result["blessed"],
+        select=result["select"],
+        chosen_fold=result["chosen_fold"],
         reasons=tuple(result["reasons"]),
         thresholds=page.make_thresholds(result),
         scores=page.make_scores(result, values),
@@ -71,9 +76,7 @@ def values_by_score(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
 
 
 def ranking_metric(values: Mapping[str, Any], select: str) -> str | None:
-    """`select` where cases have it, else the first score that they have; None where they have
-    none.
-    """
+    """`select` where cases have it, else the first score that they have, or None."""
     if select in values:
         return select
     return next(iter(sort_scores(values.keys() - {_PER_IMAGE})), None)
@@ -83,7 +86,7 @@ def _read_pictures(
     values: Mapping[str, float], where: Mapping[str, tuple[int, Path]]
 ) -> Iterator[page.Picture]:
     """Best, median and worst case, each with its picture."""
-    for case, rank in page.rank_cases(values).items():
+    for case, rank in rank_cases(values).items():
         fold, folder = where[case]
         path = folder / PICTURES / f"{case}.png"
         png = path.read_bytes() if path.exists() else None
@@ -123,7 +126,7 @@ class ReportSpec(ComponentSpec):
             for i in range(MAX_FOLDS)
         }
     )
-    OUTPUTS = {"report": ChannelParameter(type=standard_artifacts.HTML)}
+    OUTPUTS = {"report": ChannelParameter(type=ReportPage)}
 
 
 class ReportExecutor(base_executor.BaseExecutor):
@@ -168,7 +171,7 @@ class Report(base_component.BaseComponent):
     SPEC_CLASS = ReportSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ReportExecutor)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         evaluations: Sequence[types.BaseChannel],
         model_runs: Sequence[types.BaseChannel],
@@ -189,7 +192,7 @@ class Report(base_component.BaseComponent):
                 config=config,
                 profile=profile,
                 fingerprint=fingerprint,
-                report=types.Channel(type=standard_artifacts.HTML),
+                report=types.Channel(type=ReportPage),
                 **named,
             )
         )

@@ -167,26 +167,6 @@ def make_thresholds(result: Mapping[str, Any]) -> tuple[Threshold, ...]:
     )
 
 
-def rank_cases(values: Mapping[str, float]) -> dict[str, str]:
-    """Best, median and worst case.
-
-    Args:
-      values: Case id -> score.
-
-    Returns:
-      Case id -> rank, best first; `median and worst` where one case is both. Of an even number of
-      cases the lower middle one is the median; ties go by case id.
-    """
-    ordered = sorted(values, key=lambda c: (-values[c], c))
-    if not ordered:
-        return {}
-    ranks: dict[str, str] = {}
-    for name, index in (("best", 0), ("median", len(ordered) // 2), ("worst", -1)):
-        case = ordered[index]
-        ranks[case] = f"{ranks[case]} and {name}" if case in ranks else name
-    return ranks
-
-
 def render_page(data: ReportData) -> str:
     """The page as HTML: style, charts and pictures inside, nothing loaded from elsewhere."""
     environment = Environment(
