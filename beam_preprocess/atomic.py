@@ -3,6 +3,7 @@ renamed.
 """
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,11 @@ from pathlib import Path
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary path of the same suffixes; renames it to `path` on success, removes it on
     error.
+
+    The name is random: pods that share a volume have equal process ids.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".tmp-{uuid.uuid4().hex}-{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)

@@ -27,6 +27,7 @@ class DatasetInfo:
       regions: Overlapping regions to score: name -> the label values whose union it is.
       foreground: `nonzero` where voxel value 0 means "no tissue", `all` where every pixel counts.
       serving_dtypes: Types that the served model takes intensities in; the first is the default.
+      label_suffixes: Endings of the files that label maps are written to.
       task: `regions` scores label by label, every case; `defects` scores the masks of defective
         images, and the images themselves.
     """
@@ -39,6 +40,7 @@ class DatasetInfo:
     regions: dict[str, tuple[int, ...]]
     foreground: str
     serving_dtypes: tuple[str, ...]
+    label_suffixes: tuple[str, ...]
     task: str
 
 
@@ -110,9 +112,7 @@ class DataError(ValueError):
     def __init__(self, problems: Iterable[Problem]):
         self.problems = sorted(set(problems))
         lines = "\n".join(f"  {i}. {p}" for i, p in enumerate(self.problems, 1))
-        super().__init__(
-            f"{len(self.problems)} problem(s) in the data, nothing was trained:\n{lines}"
-        )
+        super().__init__(f"{len(self.problems)} problem(s) in the data:\n{lines}")
 
     def __reduce__(self) -> tuple[type, tuple[list[Problem]]]:
         return type(self), (self.problems,)

@@ -13,19 +13,28 @@ from beam_preprocess.nifti import Nifti
 
 AFFINE_TOLERANCE_MM = 1e-3
 """Files of one case come from one registration; rounding of the header is far below this."""
+_NAMED = 8
+"""Label values that a message names; a mask that was interpolated has thousands."""
 
 
 def check_geometry(case_id: str, volumes: Mapping[Path, Nifti]) -> list[Problem]:
-    """All volumes of a case must be 3D and share shape and affine with the first."""
-    problems = []
-    for path, volume in volumes.items():
-        if volume.voxels.ndim != 3:
-            rule = f"a modality must have 3 axes, {path.name} has shape {volume.voxels.shape}"
-            problems.append(Problem(case_id=case_id, rule=rule, path=str(path)))
+    """All volumes of a case must be 3D, with a proper affine, and share both with the first."""
+    problems = [p for item in volumes.items() for p in _check_grid(case_id, *item)]
     if not volumes or problems:
         return problems
     first, *others = volumes.items()
     return [p for other in others for p in _compare_geometry(case_id, first, other)]
+
+
+def _check_grid(case_id: str, path: Path, volume: Nifti) -> list[Problem]:
+    shape, affine = volume.voxels.shape, volume.affine
+    if len(shape) != 3:
+        rule = f"a modality must have 3 axes, {path.name} has shape {shape}"
+    elif not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
+        rule = f"an affine must be finite and invertible, {path.name} has {_words(affine)}"
+    else:
+        return []
+    return [Problem(case_id=case_id, rule=rule, path=str(path))]
 
 
 def _compare_geometry(
@@ -77,5 +86,6 @@ def check_labels(
     wrong = [v for v in found if v not in allowed]
     if not wrong:
         return []
-    rule = f"label values must be among {list(allowed)}, {path.name} has {wrong}"
+    more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+    rule = f"label values must be among {list(allowed)}, {path.name} has {wrong[:_NAMED]}{more}"
     return [Problem(case_id=case_id, rule=rule, path=str(path))]

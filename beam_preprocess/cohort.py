@@ -63,11 +63,12 @@ def _cohort_problems(
             "set data.root to the folder that holds the cases, and data.dataset to their layout"
         )
         return [Problem(case_id="cohort", rule=rule, path=config.root, remedy=remedy)]
+    unknown = _unknown_excluded(config, found)
+    if problems and not cross_validated:  # a folder that cannot be listed may hold enough cases
+        return unknown
     repairable = len({p.case_id for p in problems})
     groups = len({c.group for c in cross_validated}) + repairable
-    return _unknown_excluded(config, found) + check_folds(
-        groups, folds=config.folds, root=config.root
-    )
+    return unknown + check_folds(groups, folds=config.folds, root=config.root)
 
 
 def _splits(

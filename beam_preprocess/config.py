@@ -5,7 +5,7 @@ records.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from beam_preprocess.validation import require, require_positive
+from beam_preprocess.validation import require, require_choices, require_positive
 
 MAX_FOLDS = 20
 """Folds are nodes of the DAG, each with named inputs: the component specs list this many."""
@@ -35,6 +35,7 @@ class DataConfig:
     cases_per_shard: int = 8
 
     def __post_init__(self) -> None:
+        require_choices(self, "data")
         require(
             2 <= self.folds <= MAX_FOLDS, "data.folds", self.folds, f"between 2 and {MAX_FOLDS}"
         )
@@ -70,6 +71,7 @@ class PreprocessingConfig:
     clip_percentiles: tuple[float, float] = (0.5, 99.5)
 
     def __post_init__(self) -> None:
+        require_choices(self, "preprocessing")
         low, high = self.clip_percentiles
         require(
             0 <= low < high <= 100,

@@ -26,7 +26,7 @@ def fingerprint_folder(root: Path, memory: Path) -> str:
         key = f"{path.relative_to(root)}|{stat.st_size}|{stat.st_mtime_ns}"
         current[key] = known.get(key) or _hash_file(path)
     write_text(memory, json.dumps(current))
-    content = "\n".join(f"{key.split('|')[0]} {digest}" for key, digest in current.items())
+    content = "\n".join(f"{key.rsplit('|', 2)[0]} {digest}" for key, digest in current.items())
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -9,10 +9,17 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from isal import igzip
+from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
 from beam_preprocess.atomic import atomic_path
+
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, isal_zlib.error),
+    *(nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError),
+    nib.wrapstruct.WrapStructError,
+)
+"""What isal and nibabel raise for files that are missing, short, corrupt or no NIfTI."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +46,7 @@ def read_nifti(path: Path) -> Nifti:
         plain = igzip.decompress(content) if path.name.endswith(".gz") else content
         image = nib.Nifti1Image.from_bytes(plain)
         voxels = np.asanyarray(image.dataobj)
-    except (
-        igzip.BadGzipFile,
-        EOFError,
-        nib.filebasedimages.ImageFileError,
-        ValueError,
-        OSError,
-    ) as e:
+    except _UNREADABLE as e:
         raise ValueError(f"is no complete NIfTI file: {str(e) or type(e).__name__}") from e
     return Nifti(
         voxels=voxels,

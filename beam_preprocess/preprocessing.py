@@ -50,8 +50,12 @@ def quantise(
 def _quantise_reference(v: tf.Tensor) -> tf.Tensor:
     """Facts of the reference: cap at 0.85 max, scale to 255, truncate; negatives wrap, empty gives
     0.
+
+    The cap is taken in float64, as NumPy does there: with v of 0 to 3, a float32 cap of 2.5500002
+    would make 1 a 99, where the reference has 255 / 2.55 = 100.
     """
-    capped = tf.minimum(v, REFERENCE_CLIP * tf.reduce_max(v))
+    cap = REFERENCE_CLIP * tf.cast(tf.reduce_max(v), tf.float64)
+    capped = tf.minimum(v, tf.cast(cap, tf.float32))
     scaled = tf.math.divide_no_nan(255.0 * capped, tf.reduce_max(capped))
     return tf.cast(tf.cast(scaled, tf.int32), tf.uint8)
 

@@ -37,7 +37,7 @@ def _channel_statistics(
     name: str, channel: NDArray[np.generic], foreground: str
 ) -> dict[str, object]:
     values = channel[channel != 0] if foreground == "nonzero" else channel.ravel()
-    percentiles = np.percentile(values, PERCENTILES)
+    percentiles = np.percentile(values.astype(np.float64), PERCENTILES)
     return {
         f"{name}_foreground": values.size / channel.size,
         f"{name}_mean": float(values.mean(dtype=np.float64)),

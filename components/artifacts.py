@@ -1,4 +1,8 @@
-"""Where our components keep what they write, and the artifact types that TFX lacks."""
+"""Where our components keep what they write, and the artifact types that TFX lacks.
+
+On Kubeflow, TFX imports an artifact type by its type name, and allows one dot in it: hence
+`components.Name`, which the package resolves.
+"""
 
 import json
 from pathlib import Path
@@ -19,13 +23,13 @@ REPORT = "report.html"
 class DataApproval(Artifact):
     """Says that no case statistics were out of the ordinary."""
 
-    TYPE_NAME = "DataApproval"
+    TYPE_NAME = "components.DataApproval"
 
 
 class ReportPage(Artifact):
     """A folder with one self-contained HTML page. TFX 1.16 has no type for it."""
 
-    TYPE_NAME = "ReportPage"
+    TYPE_NAME = "components.ReportPage"
 
 
 def read_json(uri: str, name: str) -> Any:

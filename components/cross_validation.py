@@ -32,7 +32,7 @@ def join_folds(rows: Mapping[int, Sequence[Row]]) -> dict[str, Any]:
       `folds`: list of {`fold`, `n`, `scores`}, and `scores`: name -> mean, std, n over all cases.
       `image_auroc` is no score of a case: its mean and std are over the folds, its n counts images.
     """
-    folds = [
+    folds: list[dict[str, Any]] = [
         {"fold": i, "n": len({r.case_id for r in fold_rows}), "scores": aggregate(fold_rows)}
         for i, fold_rows in sorted(rows.items())
     ]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from trainer.model_folder import newest_version, read_metadata
+
 _DESCRIPTION = """Segments one case with a pushed model. A BraTS case folder gives a NIfTI file
 with the affine, shape and label values of the case; a photograph gives a PNG mask of 0 and 255."""
 
@@ -34,18 +36,21 @@ def predict_file(model_path: Path, source: Path, output: Path) -> None:
     """Segments the case at `source` and writes its label map to `output`, atomically.
 
     Raises:
-      ValueError: The model was not pushed by us, or the input is not what the model takes.
+      ValueError: The model was not pushed by us, the input is not what it takes, or the output's
+        ending is not that of its label maps.
     """
     from beam_preprocess.config import DataConfig
     from beam_preprocess.datasets import get_dataset
-    from trainer.serving import LoadedModel, newest_version
 
-    newest_version(
-        model_path
-    )  # a wrong path is told before TensorFlow is loaded and the case is read
+    metadata = read_metadata(newest_version(model_path))
+    dataset = get_dataset(DataConfig(dataset=metadata["dataset"]))
+    endings = dataset.info.label_suffixes
+    if not output.name.endswith(endings):
+        raise ValueError(f"output must end in {' or '.join(endings)}, got {str(output)!r}")
     if not source.exists():
         raise ValueError(f"input must exist, got {str(source)!r}")
-    model = LoadedModel(model_path)
-    dataset = get_dataset(DataConfig(dataset=model.metadata["dataset"]))
     case = dataset.read_image(source)
-    dataset.write_label(model.predict(case.image), case, output)
+
+    from trainer.serving import LoadedModel
+
+    dataset.write_label(LoadedModel(model_path).predict(case.image), case, output)

@@ -1,9 +1,9 @@
 """The `unet-tfx` command. A sub-command's module is imported when it is called, and not before."""
 
 import importlib
-import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 EXIT_ERROR, EXIT_USAGE, EXIT_NOT_BLESSED = 1, 2, 3
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"unet-tfx: no command {words[0]!r}: use {', '.join(COMMANDS)}", file=sys.stderr)
         return EXIT_USAGE
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.captureWarnings(True)
+    warnings.simplefilter("ignore")  # of imports; a run writes its own to its log file
     command = importlib.import_module(COMMANDS[words[0]][0])
     try:
         return command.main(words[1:])

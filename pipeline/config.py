@@ -1,5 +1,6 @@
 """The config of a whole run: one section per layer, and the rules that hold between them."""
 
+import re
 from dataclasses import dataclass, field
 
 from beam_preprocess.config import DataConfig, PreprocessingConfig
@@ -38,8 +39,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         allowed = "lower-case letters, digits and hyphens, a letter first"
-        legal = self.name.replace("-", "").isalnum() and self.name.islower()
-        require(legal and self.name[0].isalpha(), "name", self.name, allowed)
+        require(bool(re.fullmatch("[a-z][a-z0-9-]*", self.name)), "name", self.name, allowed)
         self._check_size("trainer.crop", self.trainer.crop)
         self._check_size("inference.window", self.inference.window)
         require(

@@ -35,6 +35,7 @@ def set_up_logging(log_file: Path) -> None:
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
+        handler.close()
     root.setLevel(logging.INFO)
     root.addHandler(terminal)
     root.addHandler(file)

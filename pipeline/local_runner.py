@@ -18,11 +18,10 @@ from pipeline.config import RunConfig
 from pipeline.config_text import config_text
 from pipeline.console import adopt_frameworks, set_up_logging
 from pipeline.lineage import NodeRun, read_last_run
-from pipeline.pipeline import Places, create_pipeline
+from pipeline.pipeline import BEAM_ARGS, Places, create_pipeline
 from pipeline.summary import Summary, describe_nodes, peak_rss_bytes, summary_table
 
 EXIT_BLESSED, EXIT_NOT_BLESSED = 0, 3
-_BEAM_ARGS = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +45,7 @@ def run(config: RunConfig) -> int:
         pipeline_root=str(output / "artifacts"),
         components=create_pipeline(config, _places(config, output)),
         metadata_connection_config=connection,
-        beam_pipeline_args=_BEAM_ARGS,
+        beam_pipeline_args=list(BEAM_ARGS),
         enable_cache=True,
     )
     _run_nodes(pipeline, output)

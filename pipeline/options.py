@@ -2,7 +2,7 @@
 
 import difflib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -15,16 +15,22 @@ class UsageError(ValueError):
     """A command line or config file that cannot be used as it is."""
 
 
-def add_config_options(parser: ArgumentParser, recipe: str) -> None:
+def add_config_options(parser: ArgumentParser, recipe: str, *, skip: Collection[str] = ()) -> None:
     """Adds `--recipe`, `--config`, and one dotted option per field, with the recipe's values as
     defaults.
+
+    Args:
+      parser: Gets the options.
+      recipe: Name of the recipe.
+      skip: Top-level fields of the run config that get no option.
     """
     parser.add_argument(
         "--recipe", choices=list(RECIPES), default=recipe, help="the complete config to start from"
     )
     parser.add_argument("--config", action="config", help="YAML file that changes the recipe")
-    parser.add_class_arguments(RunConfig, None)
-    parser.set_defaults(asdict(RECIPES[recipe]()))
+    parser.add_class_arguments(RunConfig, None, skip=set(skip))
+    values = asdict(RECIPES[recipe]())
+    parser.set_defaults({name: value for name, value in values.items() if name not in skip})
 
 
 def peek_recipe(argv: Sequence[str]) -> str:
@@ -34,7 +40,7 @@ def peek_recipe(argv: Sequence[str]) -> str:
       UsageError: It names none, or one that there is not.
     """
     given = None
-    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+    for word, following in zip(argv, [*argv[1:], ""], strict=False):
         if word == "--recipe":
             given = following
         elif word.startswith("--recipe="):
@@ -53,19 +59,29 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return parser.parse_args(list(argv))
+            return parser.parse_args(_config_first(argv))
     except ArgumentError as e:
-        raise UsageError(_explain(str(e), _known(parser))) from e
+        raise UsageError(_explain(str(e), parser)) from e
+
+
+def _config_first(argv: Sequence[str]) -> list[str]:
+    """Moves `--config FILE` to the front: jsonargparse lets the later word win, and an option is to
+    override the file wherever it stands.
+    """
+    pairs = zip(["", *argv], argv, strict=False)
+    last = [("--config" not in (before, word.partition("=")[0]), word) for before, word in pairs]
+    return [word for _, word in sorted(last, key=lambda pair: pair[0])]
 
 
 def _known(parser: ArgumentParser) -> list[str]:
     return [o.lstrip("-") for a in parser._actions for o in a.option_strings]
 
 
-def _explain(message: str, known: Sequence[str]) -> str:
+def _explain(message: str, parser: ArgumentParser) -> str:
     """Adds the names that a mistyped one may stand for."""
     if "nrecognized" not in message and "does not accept" not in message:
         return message
+    known = _known(parser)
     words = [w.strip("\"',:").lstrip("-") for w in message.replace("=", " ").split()]
     ends = {name.rpartition(".")[2]: name for name in known} | {name: name for name in known}
     near = [
@@ -75,7 +91,7 @@ def _explain(message: str, known: Sequence[str]) -> str:
         for m in difflib.get_close_matches(w, ends, n=2, cutoff=0.75)
     ]
     hint = f"did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
-    return f"{message}: {hint}`unet-tfx run --help` lists all fields"
+    return f"{message}: {hint}`{parser.prog} --help` lists all fields"
 
 
 def build_config(parser: ArgumentParser, options: Namespace) -> RunConfig:

@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
-from tfx.proto import transform_pb2
 
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.cohort import fold_name
@@ -20,6 +19,8 @@ from components.transform import BoundedTransform
 from pipeline.config import RunConfig
 from pipeline.config_text import config_text
 from pipeline.fingerprints import code_fingerprint
+
+BEAM_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,7 @@ def _transform(
         examples=cases.outputs["examples"],
         schema=schema.outputs["schema"],
         preprocessing_fn="beam_preprocess.preprocessing.preprocessing_fn",
-        splits_config=transform_pb2.SplitsConfig(analyze=splits[:1], transform=splits),
+        splits_config=tfx.proto.SplitsConfig(analyze=splits[:1], transform=splits),
         disable_statistics=True,
         custom_config=asdict(config.preprocessing)
         | {

@@ -86,6 +86,7 @@ class TrainerConfig:
             self.foreground_fraction,
             "between 0 and 1",
         )
+        require(0 <= self.seed < 2**31, "trainer.seed", self.seed, "between 0 and 2147483647")
 
     @property
     def steps(self) -> int:

@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,12 @@ from trainer.losses import make_loss
 from trainer.model_config import ModelConfig
 from trainer.progress import Progress
 from trainer.staging import StagedCase
-from trainer.unet import build_unet
+from trainer.unet import DtypePolicy, build_unet
 
 ADAM_EPSILON = 1e-8
-_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+_POLICIES: dict[str, DtypePolicy] = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+Batch = tuple[tf.Tensor, tf.Tensor]
+Step = Callable[[Batch], tf.Tensor]
 _log = logging.getLogger(__name__)
 
 
@@ -86,9 +88,7 @@ def train(
     with strategy.scope():
         state = _new_state(model_config, config)
     manager = tf.train.CheckpointManager(
-        tf.train.Checkpoint(network=state.network, optimizer=state.optimizer, step=state.step),
-        directory=str(folder.checkpoints),
-        max_to_keep=2,
+        _checkpoint(state), directory=str(folder.checkpoints), max_to_keep=2
     )
     start = _restore(manager, state, folder)
     batches = training_batches(cases, info, config, start_step=start)
@@ -103,11 +103,20 @@ def _new_state(model_config: ModelConfig, config: TrainerConfig) -> _State:
     return _State(network, optimizer, tf.Variable(0, dtype=tf.int64, trainable=False))
 
 
+def _checkpoint(state: _State) -> tf.train.Checkpoint:
+    """All variables by number: what Keras tracks by itself lacks the states of its random seeds."""
+    return tf.train.Checkpoint(
+        network=[v.value for v in state.network.variables],
+        optimizer=[v.value for v in state.optimizer.variables],
+        step=state.step,
+    )
+
+
 def _restore(manager: tf.train.CheckpointManager, state: _State, folder: RunFolder) -> int:
     if manager.latest_checkpoint:
         manager.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
-        _log.info("%s: resumes at step %d", folder.title, int(state.step))
-    return int(state.step)
+        _log.info("%s: resumes at step %d", folder.title, state.step.numpy())
+    return int(state.step.numpy())
 
 
 def _run(
@@ -118,7 +127,7 @@ def _run(
     config: TrainerConfig,
     folder: RunFolder,
 ) -> None:
-    start = int(state.step)
+    start = int(state.step.numpy())
     progress = Progress(
         folder.title,
         steps=config.steps,
@@ -138,7 +147,7 @@ def _run(
     progress.close()
 
 
-def _make_step(strategy: tf.distribute.Strategy, state: _State, config: TrainerConfig):  # noqa: ANN202
+def _make_step(strategy: tf.distribute.Strategy, state: _State, config: TrainerConfig) -> Step:
     """A compiled function: distributed batch -> loss of the whole batch, one update done."""
     loss_fn = make_loss(config.loss)
     replicas = strategy.num_replicas_in_sync
@@ -146,16 +155,32 @@ def _make_step(strategy: tf.distribute.Strategy, state: _State, config: TrainerC
     def replica_step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             logits = state.network(images, training=True)
-            loss = loss_fn(labels, logits) / replicas  # the optimiser sums over replicas
+            loss = loss_fn(central_part(labels, logits), logits)
+            loss /= replicas  # the optimiser sums over replicas
         variables = state.network.trainable_variables
         gradients = tape.gradient(loss, [v.value for v in variables])
         state.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
     @tf.function(reduce_retracing=True)
-    def step(batch: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def step(batch: Batch) -> tf.Tensor:
         return strategy.reduce(
             tf.distribute.ReduceOp.SUM, strategy.run(replica_step, args=batch), axis=None
         )
 
     return step
+
+
+def central_part(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The labels of the pixels that the logits are for: what a `valid` network loses is cut off.
+
+    Args:
+      labels: [B, *S].
+      logits: [B, *o, K], as many pixels smaller on either side.
+
+    Returns:
+      [B, *o].
+    """
+    size = logits.shape[1:-1]
+    begin = [(s - o) // 2 for s, o in zip(labels.shape[1:], size, strict=True)]
+    return tf.slice(labels, [0, *begin], [-1, *size])

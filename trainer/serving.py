@@ -22,8 +22,7 @@ from beam_preprocess.atomic import write_text
 from trainer.config import InferenceConfig
 from trainer.inference import predict_probabilities, to_classes
 from trainer.model_config import ModelConfig
-
-METADATA = "assets.extra/unet_tfx.json"
+from trainer.model_folder import METADATA, newest_version, read_metadata
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +72,7 @@ class Servable(tf.Module):
         spec = self._spec
         start, stop = foreground_bounds(image, spec.foreground)
         cropped = tf.slice(image, _append(start, 0), _append(stop - start, -1))
-        cropped = tf.ensure_shape(cropped, image.shape)
+        cropped = tf.ensure_shape(cropped, [None] * start.shape[0] + [image.shape[-1]])
         standardised = self._normalise(cropped)
         probabilities = predict_probabilities(
             self._call, standardised, self._model_config, spec.inference
@@ -176,7 +175,7 @@ class LoadedModel:
 
     def __init__(self, path: str | Path):
         self.path = newest_version(Path(path))
-        self.metadata: dict[str, Any] = json.loads((self.path / METADATA).read_text("utf-8"))
+        self.metadata = read_metadata(self.path)
         self._model = tf.saved_model.load(str(self.path))
 
     def predict(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -201,20 +200,3 @@ class LoadedModel:
                 f" got an image of shape {image.shape}"
             )
         return self._model.signatures[signature](image=tf.constant(image.astype(dtype)))
-
-
-def newest_version(path: Path) -> Path:
-    """`path` where it is a SavedModel, or its newest numbered sub-folder that is one.
-
-    Raises:
-      ValueError: There is none, or it was not exported by us.
-    """
-    versions = [p for p in path.glob("*") if p.name.isdigit()] if path.is_dir() else []
-    candidates = [path, *sorted(versions, key=lambda p: int(p.name), reverse=True)]
-    for candidate in candidates:
-        if (candidate / "saved_model.pb").is_file() and (candidate / METADATA).is_file():
-            return candidate
-    raise ValueError(
-        f"model must be a folder that unet-tfx pushed (with saved_model.pb and {METADATA}),"
-        f" got {str(path)!r}"
-    )

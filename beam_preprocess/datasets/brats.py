@@ -36,6 +36,7 @@ class Brats:
         regions={"ET": (4,), "TC": (1, 4), "WT": (1, 2, 4), "WholeTumor": (1, 2, 4)},
         foreground="nonzero",
         serving_dtypes=("float32", "int16"),
+        label_suffixes=_SUFFIXES,
         task="regions",
     )
 
@@ -62,16 +63,16 @@ class Brats:
             )
         paths, problems = _find_files(path, CHANNELS)
         if problems:
-            raise DataError(problems)
+            missing = ", ".join(Path(p.path).name for p in problems)
+            raise ValueError(
+                f"a BraTS case folder must hold one file each of {', '.join(CHANNELS)},"
+                f" {str(path)!r} lacks {missing} (or has .nii and .nii.gz of it)"
+            )
         files = CaseFiles(case_id=path.name, group=path.name, stratum="", images=paths, label=None)
         return _read(files, paths, self.info.label_values)
 
     def write_label(self, label: NDArray[np.uint8], case: Case, path: Path) -> None:
         """Writes the label map as NIfTI with the affine of the case."""
-        if not path.name.endswith(_SUFFIXES):
-            raise ValueError(
-                f"output of a brain scan must end in .nii.gz or .nii, got {str(path)!r}"
-            )
         write_nifti(label, case.affine, path)
 
 

@@ -8,6 +8,7 @@ becomes the split `test`.
 import hashlib
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ class Dagm:
         regions={},
         foreground="all",
         serving_dtypes=("uint8",),
+        label_suffixes=(".png", ".PNG"),
         task="defects",
     )
 
@@ -68,6 +70,7 @@ class Dagm:
                 cases += found.cases
                 problems += found.problems
                 ignored += found.ignored
+        cases.sort(key=lambda c: c.case_id)
         return Listing(cases=tuple(cases), problems=tuple(problems), ignored=tuple(ignored))
 
     def read_case(self, files: CaseFiles) -> Case:
@@ -91,30 +94,29 @@ class Dagm:
 
     def write_label(self, label: NDArray[np.uint8], case: Case, path: Path) -> None:
         """Writes the mask as an 8-bit PNG of 0 and 255."""
-        if path.suffix.lower() != ".png":
-            raise ValueError(f"output of a photograph must end in .png, got {str(path)!r}")
         with atomic_path(path) as temporary:
             Image.fromarray(label).save(temporary, format="PNG")
 
 
 def parse_labels(text: str) -> list[Row]:
-    """Parses a `Labels.txt`.
+    r"""Parses a `Labels.txt`.
 
-    >>> parse_labels("1\\r\\n0576\\t0\\t0576.PNG\\t0\\t0\\t\\r\\n")
+    >>> parse_labels("1\r\n0576\t0\t0576.PNG\t0\t0\t\r\n")
     [Row(image='0576.PNG', mask=None)]
 
     Raises:
-      ValueError: A row has not 5 or 6 fields, or a flag that is not 0 or 1.
+      ValueError: A row has not 5 or 6 fields, a flag that is not 0 or 1, or a 1 without a mask.
     """
     rows = []
     for number, line in enumerate(text.splitlines()[1:], 2):
         if not line.strip():
             continue
         fields = line.split("\t")
-        if len(fields) not in (5, 6) or fields[1] not in ("0", "1"):
+        is_row = len(fields) in (5, 6) and fields[1] in ("0", "1")
+        if not is_row or (fields[1] == "1" and not fields[4]):
             raise ValueError(
-                f"row {number} must have 5 or 6 tab-separated fields, the second 0 or 1,"
-                f" got {line!r}"
+                f"row {number} must have 5 or 6 tab-separated fields, the second 0 or 1, after a 1"
+                f" the name of a mask in the fifth, got {line!r}"
             )
         rows.append(Row(image=fields[2], mask=fields[4] if fields[1] == "1" else None))
     return rows
@@ -151,6 +153,7 @@ def _list_part(class_name: str, folder: Path) -> Listing:
             problems=(Problem(case_id=prefix, rule=rule, path=str(labels), remedy=remedy),),
         )
     problems = _missing_files(prefix, folder, rows) + _unlisted_files(prefix, folder, rows)
+    problems += _repeated_rows(prefix, labels, rows)
     bad = {p.case_id for p in problems}
     cases = [c for c in (_case_files(prefix, folder, row) for row in rows) if c.case_id not in bad]
     ignored = [p for d in (folder, folder / "Label") for p in d.iterdir() if is_stray(p)]
@@ -162,7 +165,7 @@ def _case_files(prefix: str, folder: Path, row: Row) -> CaseFiles:
     return CaseFiles(
         case_id=case_id,
         group=case_id,
-        stratum=f"{prefix.split('_')[0]}-{'defective' if row.mask else 'clean'}",
+        stratum=f"{prefix.split('_', maxsplit=1)[0]}-{'defective' if row.mask else 'clean'}",
         images=(folder / row.image,),
         label=folder / "Label" / row.mask if row.mask else None,
         split=PARTS[folder.name],
@@ -213,6 +216,20 @@ def _unlisted_files(prefix: str, folder: Path, rows: Sequence[Row]) -> list[Prob
     ]
 
 
+def _repeated_rows(prefix: str, labels: Path, rows: Sequence[Row]) -> list[Problem]:
+    counts = Counter(_case_id(prefix, r.image) for r in rows)
+    return [
+        Problem(
+            case_id=case_id,
+            rule=f"every image needs one row in Labels.txt, this one has {count}",
+            path=str(labels),
+            remedy="remove all rows of the image but one, or leave it out with data.exclude",
+        )
+        for case_id, count in counts.items()
+        if count > 1
+    ]
+
+
 def _pngs(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() == ".png" and not is_stray(p))
 
@@ -224,8 +241,9 @@ def _read_grey(case_id: str, path: Path) -> tuple[NDArray[np.uint8], dict[str, s
         with Image.open(io.BytesIO(content)) as image:
             mode = image.mode
             pixels = np.asarray(image.convert("L") if mode in ("1", "P") else image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as e:
-        rule = f"{path.name} is no complete image: {e}"
+    except (OSError, SyntaxError, ValueError) as e:
+        known = not isinstance(e, UnidentifiedImageError)  # its words are a memory address
+        rule = f"{path.name} is no complete image: {e if known else 'its format is unknown'}"
         raise DataError([Problem(case_id=case_id, rule=rule, path=str(path))]) from e
     if pixels.ndim != 2 or pixels.dtype != np.uint8:
         rule = f"an image must be 8-bit grey, {path.name} has mode {mode}"

@@ -1,0 +1,65 @@
+"""The DAG as a Kubeflow Pipelines spec: YAML, schema version 2.1.0.
+
+Needs no cluster and no data. The pipeline root is no part of a spec: it is given at submission.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tfx import v1 as tfx
+
+from beam_preprocess.atomic import write_text
+from kubeflow.config import ClusterConfig, check_run
+from pipeline.config import RunConfig
+from pipeline.pipeline import BEAM_ARGS, Places, create_pipeline
+
+Spec = dict[str, Any]
+
+
+def write_spec(config: RunConfig, cluster: ClusterConfig, path: Path) -> Spec:
+    """Compiles the DAG and writes it to `path`, atomically. Equal configs give equal files.
+
+    Raises:
+      ValueError: The config is none for a cluster, or the network does not suit the dataset.
+    """
+    spec = make_spec(config, cluster)
+    write_text(path, yaml.safe_dump(spec, sort_keys=True))
+    return spec
+
+
+def make_spec(config: RunConfig, cluster: ClusterConfig) -> Spec:
+    """The DAG as a pipeline spec. Raises ValueError as `write_spec` does."""
+    check_run(config)
+    runner = tfx.orchestration.experimental.KubeflowV2DagRunner(
+        config=tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
+            default_image=cluster.image,
+            use_pipeline_spec_2_1=True,  # Kubeflow Pipelines reads no other
+        )
+    )
+    job = runner.run(_make_pipeline(config, cluster), write_out=False)
+    spec: Spec = job["pipelineSpec"]
+    if not cluster.data_version:
+        del tasks(spec)["CaseGen"]["cachingOptions"]
+    return spec
+
+
+def tasks(spec: Spec) -> dict[str, Spec]:
+    """The tasks of a spec by their names."""
+    return spec["root"]["dag"]["tasks"]
+
+
+def _make_pipeline(config: RunConfig, cluster: ClusterConfig) -> tfx.dsl.Pipeline:
+    places = Places(
+        pipeline_root="",
+        serving=f"{cluster.serving}/{config.name}",
+        state=f"{cluster.state}/{config.name}",
+        data_fingerprint=cluster.data_version,
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=places.pipeline_root,
+        components=create_pipeline(config, places),
+        beam_pipeline_args=list(BEAM_ARGS),
+        enable_cache=True,
+    )

@@ -1,0 +1,213 @@
+"""Whole runs on tiny synthetic cohorts, through the command that users call."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from pipeline.cli import EXIT_ERROR, EXIT_NOT_BLESSED, main
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+ROOT = Path(__file__).parent.parent.parent
+REAL_CASE = ROOT.parent / "shared" / "data" / "brats" / "BraTS2021_00006"
+
+
+def _summary(output):
+    return json.loads((output / "summary.json").read_text())
+
+
+def _states(output):
+    return {node: run["state"] for node, run in _summary(output)["nodes"].items()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(brats_options, tmp_path_factory):
+    output = tmp_path_factory.mktemp("undisturbed") / "run"
+    assert main(["run", *brats_options, "--output", str(output)]) == 0
+    return output
+
+
+def test_run_leaves_summary_model_report_and_logs(undisturbed):
+    summary = _summary(undisturbed)
+    assert summary["blessed"] is True
+    assert summary["reasons"] == [
+        f"WT: mean {summary['scores']['WT']['mean']:.4f} of 6 reaches the threshold 0.0000."
+    ]
+    assert {"ET", "TC", "WT", "TumorCore", "WholeTumor", "MeanDice"} <= set(summary["scores"])
+    assert set(summary["scores"]["WT"]) == {"mean", "std", "n"}
+    assert [f["n"] for f in summary["folds"]] == [3, 3]
+    assert (summary["cases"]["listed"], summary["cases"]["scored"]) == (6, 6)
+    assert (Path(summary["model"]) / "saved_model.pb").is_file()
+    assert "<html" in Path(summary["report"]).read_text()
+    assert list(Path(summary["logs"]).glob("Trainer-fold-*/logs/events*"))
+    assert summary["seconds"] > 0
+    assert summary["peak_rss_bytes"] > 2**20
+
+
+def test_scores_of_all_cases_are_the_mean_of_the_case_table(undisturbed):
+    rows = [
+        row
+        for path in undisturbed.glob("artifacts/Evaluator-fold-*/evaluation/*/cases.json")
+        for row in json.loads(path.read_text())
+        if row["metric"] == "WT"
+    ]
+    assert len({row["case_id"] for row in rows}) == len(rows) == 6
+    mean = np.mean([row["value"] for row in rows])
+    assert _summary(undisturbed)["scores"]["WT"]["mean"] == pytest.approx(mean)
+
+
+def test_predict_keeps_grid_affine_and_label_values(undisturbed, brats_root, tmp_path):
+    case = sorted((brats_root / "HGG").iterdir())[0]
+    out = tmp_path / "label.nii.gz"
+    arguments = ["--model", str(undisturbed / "serving"), "--input", str(case)]
+    assert main(["predict", *arguments, "--output", str(out)]) == 0
+    truth = nib.load(case / f"{case.name}_seg.nii.gz")
+    label = nib.load(out)
+    assert label.shape == truth.shape
+    np.testing.assert_array_equal(label.affine, truth.affine)
+    assert set(np.unique(label.dataobj)) <= {0, 1, 2, 4}
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not REAL_CASE.is_dir(), reason=f"{REAL_CASE} is absent")
+def test_predict_on_the_real_case(undisturbed, tmp_path):
+    out = tmp_path / "label.nii.gz"
+    arguments = ["--model", str(undisturbed / "serving"), "--input", str(REAL_CASE)]
+    assert main(["predict", *arguments, "--output", str(out)]) == 0
+    label = nib.load(out)
+    assert label.shape == (240, 240, 155)
+    np.testing.assert_array_equal(
+        label.affine, nib.load(REAL_CASE / "BraTS2021_00006_seg.nii.gz").affine
+    )
+    assert set(np.unique(label.dataobj)) <= {0, 1, 2, 4}
+
+
+def test_second_run_is_all_cache_and_changes_rerun_what_follows(undisturbed, brats_options):
+    options = [*brats_options, "--output", str(undisturbed)]
+    assert main(["run", *options]) == 0
+    assert set(_states(undisturbed).values()) == {"cached"}
+
+    assert main(["run", *options, "--trainer.learning_rate", "0.003"]) == 0
+    states = _states(undisturbed)
+    before = {"CaseGen", "StatisticsGen", "StatisticsSchema", "ExampleValidator"}
+    before |= {"DataGate", "RecordSchema", "Transform"}
+    assert {node for node, state in states.items() if state == "cached"} == before
+
+
+def test_changed_raw_file_reruns_case_gen_and_what_follows(brats_root, brats_options, tmp_path):
+    root, output = tmp_path / "cohort", tmp_path / "run"
+    shutil.copytree(brats_root, root)
+    options = [*brats_options, "--data.root", str(root), "--output", str(output)]
+    assert main(["run", *options]) == 0
+    path = next(root.glob("HGG/*/*_t1.nii.gz"))
+    image = nib.load(path)
+    brighter = np.asarray(image.dataobj) * 2
+    nib.save(nib.Nifti1Image(brighter, image.affine), path)
+    assert main(["run", *options]) == 0
+    cached = {node for node, state in _states(output).items() if state == "cached"}
+    assert cached == {"StatisticsSchema", "RecordSchema"}
+
+
+def test_not_blessed_pushes_nothing_and_says_so(dagm_options, tmp_path, capsys):
+    output = tmp_path / "run"
+    assert main(["run", *dagm_options, "--output", str(output)]) == EXIT_NOT_BLESSED
+    summary = _summary(output)
+    assert (summary["blessed"], summary["model"]) == (False, None)
+    assert not list((output / "serving").glob("*"))
+    assert {"defect_dice", "defect_iou", "image_auroc"} == set(summary["scores"])
+    assert summary["cases"]["test"] == 1
+    printed = capsys.readouterr().out
+    assert "NOT BLESSED" in printed
+    assert "is below the threshold 1.0000" in printed
+
+
+def test_bad_cases_stop_the_run_before_training_all_at_once(
+    brats_root, brats_options, tmp_path, capsys
+):
+    root, output = tmp_path / "cohort", tmp_path / "run"
+    shutil.copytree(brats_root, root)
+    first, second = sorted((root / "HGG").iterdir())[:2]
+    (first / f"{first.name}_t2.nii.gz").unlink()
+    broken = second / f"{second.name}_flair.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:500])
+    code = main(["run", *brats_options, "--data.root", str(root), "--output", str(output)])
+    assert code == EXIT_ERROR
+    printed = capsys.readouterr().err
+    assert "2 problem(s)" in printed
+    assert f"{first.name}: every case needs one file of modality 't2', found 0" in printed
+    assert f"{second.name}: {broken.name} is no complete NIfTI file" in printed
+    assert not list(output.glob("state/Trainer-*"))
+
+
+def test_anomaly_stops_the_run_in_words(brats_root, brats_options, tmp_path, capsys):
+    root, output = tmp_path / "cohort", tmp_path / "run"
+    shutil.copytree(brats_root, root)
+    case = sorted((root / "HGG").iterdir())[0]
+    for path in case.glob("*.nii.gz"):
+        image = nib.load(path)
+        coarse = image.affine @ np.diag([9, 9, 9, 1])
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), coarse), path)
+    code = main(["run", *brats_options, "--data.root", str(root), "--output", str(output)])
+    assert code == EXIT_ERROR
+    printed = capsys.readouterr().err
+    assert "anomalies in the case statistics" in printed
+    assert "spacing_x" in printed
+    assert not list(output.glob("state/Trainer-*"))
+
+
+def _start(options):
+    command = [sys.executable, "-m", "pipeline.cli", "run", *options]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _kill_when(process, output, pattern):
+    """Kills the process as soon as a file matches `pattern` under `output`."""
+    deadline = time.monotonic() + 300
+    while not list(output.glob(pattern)):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, f"no {pattern} appeared"
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _records(output):
+    """File name -> bytes of the newest examples artifact."""
+    newest = max(output.glob("artifacts/CaseGen/examples/*"), key=lambda p: int(p.name))
+    return {p.relative_to(newest): p.read_bytes() for p in newest.rglob("*.gz")}
+
+
+def _weights(output):
+    import tensorflow as tf
+
+    model = tf.saved_model.load(_summary(output)["model"])
+    return [v.numpy() for v in model._state]
+
+
+def test_killed_run_ends_in_the_same_records_and_weights(undisturbed, brats_options, tmp_path):
+    output = tmp_path / "run"
+    options = [*brats_options, "--output", str(output)]
+    _kill_when(_start(options), output, "artifacts/CaseGen/examples/*/Split-*/records-*.gz")
+    _kill_when(_start(options), output, "state/Trainer-fold-1-*/checkpoints/checkpoint")
+    assert main(["run", *options]) == 0
+    assert "Trainer-fold-1: resumes at step" in (output / "logs" / "run.log").read_text()
+    assert _records(output) == _records(undisturbed)
+    assert _summary(output)["scores"] == _summary(undisturbed)["scores"]
+    for one, other in zip(_weights(output), _weights(undisturbed), strict=True):
+        np.testing.assert_array_equal(one, other)

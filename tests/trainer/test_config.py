@@ -1,0 +1,100 @@
+"""The trainer's configs: steps, errors that name field, rule and value, and the way to JSON."""
+
+from dataclasses import replace
+
+import pytest
+
+from beam_preprocess.config_io import from_dict, from_json, to_json
+from trainer.config import AugmentConfig, EvaluationConfig, InferenceConfig, TrainerConfig
+
+TRAINER = TrainerConfig(samples=100, batch_size=8, crop=(32, 32, 16))
+INFERENCE = InferenceConfig(window=(32, 32, 16))
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch_size", "steps"), [(100, 8, 12), (96, 8, 12), (8, 8, 1), (32000, 2, 16000)]
+)
+def test_steps_leave_out_the_incomplete_batch(samples: int, batch_size: int, steps: int) -> None:
+    assert replace(TRAINER, samples=samples, batch_size=batch_size).steps == steps
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "value", "message"),
+    [
+        (TRAINER, "samples", 0, r"trainer\.samples must be above 0, got 0"),
+        (TRAINER, "samples", 7, r"trainer\.samples must be at least one batch \(8\), got 7"),
+        (TRAINER, "batch_size", 0, r"trainer\.batch_size must be above 0, got 0"),
+        (TRAINER, "learning_rate", 0.0, r"trainer\.learning_rate must be above 0, got 0\.0"),
+        (TRAINER, "checkpoint_steps", 0, r"trainer\.checkpoint_steps must be above 0, got 0"),
+        (TRAINER, "log_steps", -1, r"trainer\.log_steps must be above 0, got -1"),
+        (TRAINER, "crop", (8,), r"trainer\.crop must be 2 or 3 sizes above 0, got \(8,\)"),
+        (TRAINER, "crop", (8, 0), r"trainer\.crop must be 2 or 3 sizes above 0, got \(8, 0\)"),
+        (
+            TRAINER,
+            "foreground_fraction",
+            1.5,
+            r"trainer\.foreground_fraction must be between 0 and 1, got 1\.5",
+        ),
+        (TRAINER, "seed", -1, r"trainer\.seed must be between 0 and 2147483647, got -1"),
+        (TRAINER, "seed", 2**31, r"trainer\.seed must be between 0 and .*, got 2147483648"),
+        (
+            AugmentConfig(),
+            "brightness",
+            1.0,
+            r"trainer\.augment\.brightness must be at least 0 and below 1, got 1\.0",
+        ),
+        (
+            INFERENCE,
+            "window",
+            (8, 8, 8, 8),
+            r"inference\.window must be 2 or 3 sizes above 0, got \(8, 8, 8, 8\)",
+        ),
+        (INFERENCE, "overlap", 1.0, r"inference\.overlap must be at least 0 and below 1, got 1\.0"),
+        (INFERENCE, "overlap", -0.1, r"inference\.overlap must be at least 0 .*, got -0\.1"),
+        (INFERENCE, "threshold", 0.0, r"inference\.threshold must be between 0 and 1, got 0\.0"),
+        (INFERENCE, "threshold", 1.0, r"inference\.threshold must be between 0 and 1, got 1\.0"),
+    ],
+)
+def test_error_names_field_value_and_what_is_allowed(
+    config: object, field: str, value: object, message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        replace(config, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("config", "changes"),
+    [
+        (TRAINER, {"foreground_fraction": 0.0}),
+        (TRAINER, {"foreground_fraction": 1.0}),
+        (TRAINER, {"crop": (1, 1)}),
+        (TRAINER, {"seed": 2**31 - 1}),
+        (AugmentConfig(), {"brightness": 0.0}),
+        (INFERENCE, {"overlap": 0.0}),
+    ],
+)
+def test_limits_that_are_allowed(config: object, changes: dict) -> None:
+    assert replace(config, **changes) != config
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TRAINER,
+        replace(TRAINER, augment=AugmentConfig(flips=False, brightness=0.25), precision="bfloat16"),
+        INFERENCE,
+        EvaluationConfig(empty="nan"),
+    ],
+)
+def test_config_survives_json(config: object) -> None:
+    assert from_json(type(config), to_json(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [({"loss": "focal"}, "focal"), ({"stategy": "mirrored"}, "stategy"), ({"crop": "x"}, "crop")],
+)
+def test_what_does_not_fit_is_rejected_on_the_way_from_json(values: dict, word: str) -> None:
+    given = {"samples": 100, "batch_size": 8, "crop": [32, 32, 16]} | values
+    with pytest.raises(Exception, match=word):
+        from_dict(TrainerConfig, given)

@@ -1,0 +1,235 @@
+"""The loop: it learns, repeats itself bit for bit, and goes on where it was interrupted."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.config import TrainerConfig
+from trainer.loop import RunFolder, central_part, train
+from trainer.model_config import ModelConfig
+from trainer.progress import Progress, read_history
+from trainer.staging import StagedCase
+
+NETWORK = ModelConfig(rank=2, in_channels=1, classes=1, filters=(2, 4), norm="none")
+STATEFUL = replace(NETWORK, norm="batch", dropout=0.5, padding="valid", downsample="max-pool")
+NETWORK_3D = ModelConfig(rank=3, in_channels=2, classes=3, filters=(2, 4))
+CONFIG = TrainerConfig(
+    samples=16,
+    batch_size=2,
+    crop=(8, 8),
+    loss="bce",
+    learning_rate=1e-2,
+    checkpoint_steps=3,
+    log_steps=2,
+)
+CONFIG_3D = replace(
+    CONFIG, samples=80, crop=(8, 8, 8), loss="dice+ce", checkpoint_steps=15, log_steps=10
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twins:
+    """A training that nothing disturbed, and the same one with a crash.
+
+    Attributes:
+      again: Trains on in the folder of the interrupted one.
+      before, after: Steps that were done until the crash, and from the restart.
+    """
+
+    undisturbed: keras.Model
+    resumed: keras.Model
+    undisturbed_folder: RunFolder
+    folder: RunFolder
+    again: Callable[[], keras.Model]
+    before: list[int]
+    after: list[int]
+
+
+def make_twins(root: Path, crash_at: int, *arguments: object) -> Twins:
+    undisturbed_folder = RunFolder(path=root / "undisturbed")
+    folder = RunFolder(path=root / "interrupted")
+    undisturbed = train(*arguments, undisturbed_folder)
+    with recorded_steps(crash_at=crash_at) as before, pytest.raises(KeyboardInterrupt):
+        train(*arguments, folder)
+    with recorded_steps() as after:
+        resumed = train(*arguments, folder)
+    return Twins(
+        undisturbed=undisturbed,
+        resumed=resumed,
+        undisturbed_folder=undisturbed_folder,
+        folder=folder,
+        again=lambda: train(*arguments, folder),
+        before=before,
+        after=after,
+    )
+
+
+@contextmanager
+def recorded_steps(*, crash_at: int | None = None) -> Iterator[list[int]]:
+    """Steps that are done, as a list that grows; step `crash_at` ends in a crash."""
+    done: list[int] = []
+    original = Progress.step
+
+    def step(self: Progress, number: int, loss: tf.Tensor) -> None:
+        if number == crash_at:
+            raise KeyboardInterrupt
+        done.append(number)
+        original(self, number, loss)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Progress, "step", step)
+        yield done
+
+
+@pytest.fixture(scope="module")
+def stateful(tmp_path_factory, photographs, photograph_info) -> Twins:
+    """8 steps of a network with dropout and batch norm; checkpoints at 3 and 6, crash in step 5."""
+    config = replace(CONFIG, crop=(20, 20))
+    root = tmp_path_factory.mktemp("stateful")
+    return make_twins(root, 5, photographs, photograph_info, STATEFUL, config)
+
+
+@pytest.fixture(scope="module")
+def volumetric(tmp_path_factory, volumes, volume_info) -> Twins:
+    """40 steps of a 3D network; checkpoints at 15 and 30, crash in step 22."""
+    root = tmp_path_factory.mktemp("volumetric")
+    return make_twins(root, 22, volumes, volume_info, NETWORK_3D, CONFIG_3D)
+
+
+@pytest.fixture(scope="module")
+def one_step(tmp_path_factory, photographs, photograph_info) -> Callable[..., keras.Model]:
+    """A function that trains one step."""
+
+    def train_one(**changes: object) -> keras.Model:
+        config = replace(CONFIG, samples=2, **changes)
+        folder = RunFolder(path=tmp_path_factory.mktemp("one-step"))
+        return train(photographs, photograph_info, NETWORK, config, folder)
+
+    return train_one
+
+
+def numbers(network: keras.Model) -> list[np.ndarray]:
+    """All variables: weights, moving averages, states of random seeds."""
+    return [np.asarray(v.value) for v in network.variables]
+
+
+def assert_identical(one: keras.Model, other: keras.Model) -> None:
+    for a, b in zip(numbers(one), numbers(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def losses(folder: RunFolder) -> dict[int, float]:
+    return {int(r["step"]): r["loss"] for r in read_history(folder.logs)}
+
+
+def test_loss_falls_on_bright_squares(photographs, photograph_info, tmp_path: Path) -> None:
+    config = replace(CONFIG, samples=240, batch_size=4, crop=(16, 16), log_steps=10)
+    folder = RunFolder(path=tmp_path)
+    train(photographs, photograph_info, NETWORK, config, folder)
+    falling = losses(folder)
+    assert list(falling) == [10, 20, 30, 40, 50, 60]
+    assert falling[60] < 0.5 * falling[10]
+
+
+def test_loss_falls_on_volumes_with_three_classes(volumetric: Twins) -> None:
+    falling = losses(volumetric.undisturbed_folder)
+    assert list(falling) == [10, 20, 30, 40]
+    assert falling[40] < 0.9 * falling[10]
+
+
+def test_training_resumes_after_its_last_checkpoint(stateful: Twins, volumetric: Twins) -> None:
+    assert stateful.before == [1, 2, 3, 4]
+    assert stateful.after == [4, 5, 6, 7, 8]
+    assert volumetric.before == list(range(1, 22))
+    assert volumetric.after == list(range(16, 41))
+
+
+@pytest.mark.parametrize("name", ["stateful", "volumetric"])
+def test_interrupted_training_ends_in_the_weights_of_an_undisturbed_one(
+    request: pytest.FixtureRequest, name: str
+) -> None:
+    twins = request.getfixturevalue(name)
+    assert_identical(twins.resumed, twins.undisturbed)
+
+
+def test_states_beside_the_weights_were_trained_and_resumed(stateful: Twins) -> None:
+    """One draw of the dropout per step, and moving averages that left 0 and 1."""
+    found = {v.path: np.asarray(v.value) for v in stateful.resumed.non_trainable_variables}
+    [draws] = [v[1] for path, v in found.items() if path.endswith("seed_generator_state")]
+    assert draws == 8
+    means = [v for path, v in found.items() if path.endswith("moving_mean")]
+    assert len(means) == 6 and all(np.any(m != 0) for m in means)
+
+
+def test_history_of_an_interrupted_training_has_every_report_once(stateful: Twins) -> None:
+    """Reports at 2, 4, 6 and 8; the one at 4 lacks step 3, which was not done again."""
+    expected, found = losses(stateful.undisturbed_folder), losses(stateful.folder)
+    assert list(found) == list(expected) == [2, 4, 6, 8]
+    assert {s: found[s] for s in (2, 6, 8)} == {s: expected[s] for s in (2, 6, 8)}
+
+
+def test_last_two_checkpoints_are_kept_the_final_one_among_them(stateful: Twins) -> None:
+    names = sorted(p.name for p in stateful.folder.checkpoints.glob("*.index"))
+    assert names == ["ckpt-6.index", "ckpt-8.index"]
+
+
+def test_finished_training_is_not_trained_on(stateful: Twins) -> None:
+    with recorded_steps() as done:
+        assert_identical(stateful.again(), stateful.undisturbed)
+    assert done == []
+
+
+@pytest.mark.parametrize(
+    ("precision", "compute"), [("float32", "float32"), ("bfloat16", "bfloat16")]
+)
+def test_two_trainings_give_identical_weights(one_step, precision: str, compute: str) -> None:
+    one, other = one_step(precision=precision), one_step(precision=precision)
+    assert_identical(one, other)
+    assert all(np.all(np.isfinite(n)) for n in numbers(one))
+    assert {w.dtype for w in one.weights} == {"float32"}
+    assert one.get_layer("encoder0_conv1").compute_dtype == compute
+
+
+def test_first_step_is_adams(one_step) -> None:
+    """It moves a weight by the rate, whatever its gradient. The head's bias started at 0."""
+    [bias] = np.asarray(one_step().get_layer("head").bias)
+    assert abs(bias) == pytest.approx(1e-2, rel=1e-4)
+
+
+def test_seed_and_loss_reach_the_training(one_step) -> None:
+    kernels = [np.asarray(one_step(**c).get_layer("head").kernel) for c in ({}, {"seed": 1})]
+    assert not np.allclose(*kernels, atol=2.1e-2)  # further apart than one step moves them
+    with pytest.raises(ValueError, match="2 or more channels"):
+        one_step(loss="dice")
+
+
+def test_nan_loss_is_an_error_that_names_the_steps(
+    stage_arrays: Callable[..., list[StagedCase]], photograph_info, tmp_path: Path
+) -> None:
+    arrays = {"case": (np.ones((8, 8, 1), np.uint8), np.ones((8, 8), np.uint8))}
+    cases = stage_arrays(arrays, mean=[float("nan")], stdev=[1.0])
+    folder = RunFolder(path=tmp_path / "run", title="Trainer-fold-1")
+    with pytest.raises(
+        FloatingPointError, match=r"^Trainer-fold-1: .* it is nan in steps 1 to 2: "
+    ):
+        train(cases, photograph_info, NETWORK, CONFIG, folder)
+
+
+def test_central_part_is_what_a_valid_network_sees() -> None:
+    labels = np.arange(2 * 6 * 4).reshape(2, 6, 4)
+    part = central_part(tf.constant(labels), tf.zeros((2, 2, 2, 3)))
+    np.testing.assert_array_equal(part, labels[:, 2:4, 1:3])
+    whole = central_part(tf.constant(labels), tf.zeros((2, 6, 4, 3)))
+    np.testing.assert_array_equal(whole, labels)
+
+
+def test_folders_of_a_run(tmp_path: Path) -> None:
+    folder = RunFolder(path=tmp_path)
+    assert folder.checkpoints == tmp_path / "checkpoints"
+    assert folder.logs == tmp_path / "logs"

@@ -1,0 +1,123 @@
+"""What a training reports: means, files, log lines, and an error where the loss is no number."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.progress import HISTORY, Progress, read_history
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., Progress]:
+    """A function that starts a training of 5 steps, reported every 2."""
+
+    def make(**changes: int) -> Progress:
+        options = {"steps": 5, "start": 0, "every": 2} | changes
+        return Progress("Trainer-fold-0", log_dir=tmp_path / "logs", **options)
+
+    return make
+
+
+def take(progress: Progress, losses: list[float], first: int = 1) -> None:
+    for number, loss in enumerate(losses, first):
+        progress.step(number, tf.constant(loss))
+    progress.close()
+
+
+def history(tmp_path: Path) -> list[tuple[int, float]]:
+    return [(r["step"], r["loss"]) for r in read_history(tmp_path / "logs")]
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """TensorBoard scalar -> (step, value), oldest first."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for path in sorted(folder.glob("events.*")):
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            event = tf.compat.v1.Event.FromString(record)
+            for value in event.summary.value:
+                number = float(np.asarray(tf.make_ndarray(value.tensor)))
+                found.setdefault(value.tag, []).append((event.step, number))
+    return found
+
+
+def test_reports_means_every_so_many_steps_and_at_the_last(tmp_path: Path, start) -> None:
+    take(start(), [4.0, 2.0, 1.0, 2.0, 0.5])
+    assert history(tmp_path) == [(2, 3.0), (4, 1.5), (5, 0.5)]
+    assert all(r["steps_per_second"] > 0 for r in read_history(tmp_path / "logs"))
+
+
+def test_tensorboard_shows_what_the_history_holds(tmp_path: Path, start) -> None:
+    take(start(), [4.0, 2.0, 1.0, 2.0, 0.5])
+    found = scalars(tmp_path / "logs")
+    assert set(found) == {"loss", "steps_per_second"}
+    assert found["loss"] == history(tmp_path)
+
+
+def test_resumed_training_goes_on_with_the_history_up_to_its_step(tmp_path: Path, start) -> None:
+    take(start(), [4.0, 2.0, 1.0, 2.0])
+    take(start(start=3), [8.0, 6.0], first=4)
+    assert history(tmp_path) == [(2, 3.0), (4, 8.0), (5, 6.0)]
+
+
+def test_history_of_the_step_that_is_resumed_at_stays(tmp_path: Path, start) -> None:
+    take(start(), [4.0, 2.0, 1.0, 2.0])
+    take(start(start=4), [6.0], first=5)
+    assert history(tmp_path) == [(2, 3.0), (4, 1.5), (5, 6.0)]
+
+
+def test_new_training_starts_an_empty_history(tmp_path: Path, start) -> None:
+    take(start(), [4.0, 2.0])
+    start()
+    assert (tmp_path / "logs" / HISTORY).read_text() == ""
+
+
+def test_history_is_one_json_object_per_line(tmp_path: Path, start) -> None:
+    take(start(), [4.0, 2.0, 1.0])
+    [line] = (tmp_path / "logs" / HISTORY).read_text().splitlines()
+    assert set(json.loads(line)) == {"step", "loss", "steps_per_second"}
+
+
+def test_no_history_is_an_empty_list(tmp_path: Path) -> None:
+    assert read_history(tmp_path) == []
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_loss_that_is_no_number_is_an_error_that_names_the_steps(
+    tmp_path: Path, start, bad: float
+) -> None:
+    progress = start()
+    progress.step(1, tf.constant(1.0))
+    progress.step(2, tf.constant(1.0))
+    progress.step(3, tf.constant(bad))
+    message = (
+        rf"^Trainer-fold-0: the loss must be finite, it is {bad} in steps 3 to 4: "
+        r"lower trainer\.learning_rate, or set trainer\.precision to float32$"
+    )
+    with pytest.raises(FloatingPointError, match=message):
+        progress.step(4, tf.constant(1.0))
+    assert history(tmp_path) == [(2, 1.0)]
+
+
+def test_log_has_plain_lines_where_there_is_no_terminal(start, caplog, capsys) -> None:
+    with caplog.at_level(logging.INFO, "trainer.progress"):
+        take(start(), [4.0, 2.0, 1.0])
+    [line] = caplog.messages
+    assert line.startswith("Trainer-fold-0: step 2 of 5, loss 3.0000, ")
+    assert "steps/s" in line and line.endswith(" s left")
+    assert capsys.readouterr().err == ""
+
+
+def test_terminal_shows_a_bar_and_no_lines(start, caplog, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with caplog.at_level(logging.INFO, "trainer.progress"):
+        take(start(start=1), [4.0, 2.0, 1.0, 3.0], first=2)
+    shown = capsys.readouterr().err
+    assert caplog.messages == []
+    assert "Trainer-fold-0: " in shown
+    assert "1/5" in shown and "5/5" in shown and "loss=1.5000" in shown
