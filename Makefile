@@ -34,7 +34,7 @@ types: setup
 	$(PYTHON) -m mypy
 
 bench: setup      ## how fast the parts are on this machine, as JSON
-	$(PYTHON) -m tests.bench
+	PYTHONPATH=. $(PYTHON) -W ignore tests/bench.py
 
 clean-demo:       ## remove what `make demo` made
 	rm -rf demo

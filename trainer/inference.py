@@ -35,36 +35,69 @@ def predict_probabilities(
     Returns:
       float32 [*S, K]: softmax over K classes, or the sigmoid where K is 1.
     """
-    size = tf.constant(model.output_size(config.window))
+    size = model.output_size(config.window)
     margin = (tf.constant(config.window) - size) // 2
     spatial = tf.shape(image)[:-1]
     grid = tf.maximum(spatial, size)
     padded = _pad(image, before=margin, after=grid - spatial + margin)
-    starts = window_starts(grid, model.output_size(config.window), overlap=config.overlap)
-    weights = tf.constant(window_weights(model.output_size(config.window), config.weights))
+    starts = [axis_starts(grid[a], size[a], overlap=config.overlap) for a in range(model.rank)]
+    weights = tf.constant(window_weights(size, config.weights))
 
-    def add_window(index: tf.Tensor, total: tf.Tensor, mass: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        start = starts[index]
-        window = tf.slice(padded, _with(start, 0), [*config.window, -1])
+    def weighted_window(start: Sequence[tf.Tensor]) -> tf.Tensor:
+        window = tf.slice(padded, tf.stack([*start, 0]), [*config.window, -1])
         window = tf.ensure_shape(window, [*config.window, image.shape[-1]])
         probabilities = to_probabilities(network(window[tf.newaxis]))[0]
-        after = grid - start - size
-        total += _pad(probabilities * weights, before=start, after=after)
-        return index + 1, total, mass + _pad(weights, before=start, after=after)
+        return tf.concat([probabilities * weights, weights], axis=-1)
 
-    axes = [None] * model.rank
-    _, total, mass = tf.while_loop(
-        lambda index, *_: index < tf.shape(starts)[0],
-        add_window,
-        [tf.constant(0), tf.zeros(_with(grid, model.classes)), tf.zeros(_with(grid, 1))],
-        shape_invariants=[
-            tf.TensorShape([]),
-            tf.TensorShape([*axes, model.classes]),
-            tf.TensorShape([*axes, 1]),
-        ],
+    total = _sum_windows(weighted_window, starts, grid, (*size, model.classes + 1))
+    mean = total[..., :-1] / total[..., -1:]
+    return tf.slice(mean, [0] * (model.rank + 1), _with(spatial, model.classes))
+
+
+def _sum_windows(
+    window: Callable[[Sequence[tf.Tensor]], tf.Tensor],
+    starts: Sequence[tf.Tensor],
+    grid: tf.Tensor,
+    shape: tuple[int, ...],
+    begin: tuple[tf.Tensor, ...] = (),
+) -> tf.Tensor:
+    """Adds up windows at all combinations of `starts`, one axis inside the other.
+
+    The windows of the last axis are added to a bar, bars to a slab, slabs to the volume: every
+    window costs the additions of a bar, not of the whole volume.
+
+    Args:
+      window: First voxel of a window, a number per axis -> the window, of shape `shape`.
+      starts: int32 [n] per axis.
+      grid: Spatial shape of the whole, int32 [rank].
+      shape: Static shape of a window, channels last.
+      begin: First voxels along the axes that are dealt with already.
+
+    Returns:
+      The sum: as long as the window along the axes of `begin`, as the grid along the others.
+    """
+    axis = len(begin)
+    if axis == len(starts):
+        return window(begin)
+    rest = tf.concat([grid[axis:], shape[-1:]], axis=0)
+
+    def add(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        start = starts[axis][index]
+        part = _sum_windows(window, starts, grid, shape, (*begin, start))
+        before = [start if a == axis else 0 for a in range(len(starts))]
+        length = grid[axis] - start - shape[axis]
+        after = [length if a == axis else 0 for a in range(len(starts))]
+        return index + 1, total + _pad(part, before=tf.stack(before), after=tf.stack(after))
+
+    static = tf.TensorShape([*shape[:axis], *[None] * (len(starts) - axis), shape[-1]])
+    _, total = tf.while_loop(
+        lambda index, _: index < tf.shape(starts[axis])[0],
+        add,
+        [tf.constant(0), tf.zeros(tf.concat([shape[:axis], rest], axis=0))],
+        shape_invariants=[tf.TensorShape([]), static],
         parallel_iterations=1,
     )
-    return tf.slice(total / mass, [0] * (model.rank + 1), _with(spatial, model.classes))
+    return total
 
 
 def _with(spatial: tf.Tensor, last: int) -> tf.Tensor:
@@ -83,22 +116,18 @@ def to_probabilities(logits: tf.Tensor) -> tf.Tensor:
     return tf.sigmoid(logits) if logits.shape[-1] == 1 else tf.nn.softmax(logits, axis=-1)
 
 
-def window_starts(grid: tf.Tensor, size: Sequence[int], *, overlap: float) -> tf.Tensor:
-    """First voxels of windows that cover `grid`, evenly spaced, the last one flush with the end.
+def axis_starts(length: tf.Tensor, size: int, *, overlap: float) -> tf.Tensor:
+    """First voxels of windows that cover an axis, evenly spaced, the last one flush with the end.
 
-    On one axis, grid 10, size 4, overlap 0.5: stride 2 -> starts 0, 2, 4, 6.
+    Length 10, size 4, overlap 0.5: stride 2 -> starts 0, 2, 4, 6.
 
     Returns:
-      int32 [N, rank].
+      int32 [n].
     """
-    axes = []
-    for axis, length in enumerate(size):
-        stride = max(1, int(length * (1 - overlap)))
-        span = grid[axis] - length
-        count = -(-span // stride) + 1
-        even = tf.linspace(0.0, tf.cast(span, tf.float32), count)
-        axes.append(tf.cast(tf.round(even), tf.int32))
-    return tf.reshape(tf.stack(tf.meshgrid(*axes, indexing="ij"), axis=-1), [-1, len(size)])
+    stride = max(1, int(size * (1 - overlap)))
+    span = length - size
+    count = -(-span // stride) + 1
+    return tf.cast(tf.round(tf.linspace(0.0, tf.cast(span, tf.float32), count)), tf.int32)
 
 
 def window_weights(size: Sequence[int], kind: str) -> NDArray[np.float32]:

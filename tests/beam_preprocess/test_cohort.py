@@ -71,7 +71,7 @@ def test_empty_root(tmp_path, check_data, dataset):
     ]
 
 
-def test_root_of_the_other_dataset(dagm_cohort, check_data):
+def test_root_inside_the_dataset(dagm_cohort, check_data):
     (message,) = check_data(
         DataConfig(dataset="dagm", root=str(dagm_cohort / "Class1" / "Train"))
     ).messages

@@ -1,5 +1,6 @@
 """The trainer's configs: steps, errors that name field, rule and value, and the way to JSON."""
 
+from argparse import ArgumentError
 from dataclasses import replace
 
 import pytest
@@ -96,5 +97,5 @@ def test_config_survives_json(config: object) -> None:
 )
 def test_what_does_not_fit_is_rejected_on_the_way_from_json(values: dict, word: str) -> None:
     given = {"samples": 100, "batch_size": 8, "crop": [32, 32, 16]} | values
-    with pytest.raises(Exception, match=word):
+    with pytest.raises(ArgumentError, match=word):
         from_dict(TrainerConfig, given)

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from trainer.config import InferenceConfig
 from trainer.inference import (
+    axis_starts,
     predict_probabilities,
     to_classes,
     to_probabilities,
-    window_starts,
     window_weights,
 )
 from trainer.model_config import ModelConfig
@@ -47,10 +47,10 @@ def predict(network, x: np.ndarray, model: ModelConfig, config: InferenceConfig)
 
 @pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.6, 0.9])
 @pytest.mark.parametrize("size", [1, 2, 5, 8, 13])
-def test_window_starts_cover_the_grid(size: int, overlap: float) -> None:
+def test_starts_cover_the_axis(size: int, overlap: float) -> None:
     least = int(size * overlap)  # voxels that neighbours share
     for length in range(size, size + 20):
-        starts = window_starts(tf.constant([length]), (size,), overlap=overlap).numpy()[:, 0]
+        starts = axis_starts(tf.constant(length), size, overlap=overlap).numpy()
         steps = np.diff(starts)
         assert starts[0] == 0 and starts[-1] == length - size
         assert all(0 < step <= max(1, size - least) for step in steps)
@@ -68,14 +68,9 @@ def test_window_starts_cover_the_grid(size: int, overlap: float) -> None:
         (240, 128, 0.5, [0, 56, 112]),
     ],
 )
-def test_window_starts_by_hand(length: int, size: int, overlap: float, starts: list[int]) -> None:
-    found = window_starts(tf.constant([length]), (size,), overlap=overlap)
-    assert found.dtype == tf.int32 and found.numpy()[:, 0].tolist() == starts
-
-
-def test_window_starts_of_a_volume_are_all_combinations() -> None:
-    starts = window_starts(tf.constant([6, 4, 5]), (4, 4, 4), overlap=0.5).numpy().tolist()
-    assert starts == [[0, 0, 0], [0, 0, 1], [2, 0, 0], [2, 0, 1]]
+def test_starts_by_hand(length: int, size: int, overlap: float, starts: list[int]) -> None:
+    found = axis_starts(tf.constant(length), size, overlap=overlap)
+    assert found.dtype == tf.int32 and found.numpy().tolist() == starts
 
 
 def test_gaussian_weights_by_hand() -> None:

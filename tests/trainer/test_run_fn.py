@@ -1,0 +1,151 @@
+"""The Trainer's entry point, from record files to a SavedModel, with the arguments TFX gives it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from beam_preprocess.config import PreprocessingConfig
+from beam_preprocess.datasets.dagm import Dagm
+from trainer.config import InferenceConfig, TrainerConfig
+from trainer.model_config import ModelConfig
+from trainer.progress import Progress, read_history
+from trainer.run_fn import _run_name, check_disjoint, run_fn
+from trainer.serving import LoadedModel
+from trainer.staging import StagedCase
+
+CUSTOM_CONFIG = {
+    "dataset": asdict(Dagm.info),
+    "preprocessing": asdict(PreprocessingConfig()),
+    "model": asdict(ModelConfig(rank=2, in_channels=1, classes=1, filters=(2, 4), norm="none")),
+    "trainer": asdict(
+        TrainerConfig(samples=12, batch_size=2, crop=(8, 8), loss="bce", log_steps=4)
+    ),
+    "inference": asdict(InferenceConfig(window=(8, 8))),
+    "title": "Trainer-fold-0",
+    "fingerprint": "abc",
+}
+
+
+def image_of(number: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, (10, 12, 1)).astype(np.uint8)
+
+
+def case(case_id: str, group: str) -> StagedCase:
+    return StagedCase(case_id=case_id, group=group, sha256=f"sha-{case_id}", path=f"/{case_id}")
+
+
+@pytest.fixture(scope="module")
+def fn_args(tmp_path_factory, make_record, write_file) -> SimpleNamespace:
+    """Three folds of one case each; fold 0 is held out."""
+    root = tmp_path_factory.mktemp("run")
+    for n in range(3):
+        image = image_of(n)
+        label = (image[..., 0] > 200).astype(np.uint8)
+        record = make_record(f"case-{n}", image, label, foreground="all")
+        write_file(root / f"fold-{n}" / "transformed-00000-of-00001.gz", [record])
+    custom_config = CUSTOM_CONFIG | {"state_root": str(root / "state")}
+    return SimpleNamespace(
+        train_files=[str(root / "fold-1" / "*"), str(root / "fold-2" / "*")],
+        eval_files=[str(root / "fold-0" / "*")],
+        serving_model_dir=str(root / "Format-Serving"),
+        model_run_dir=str(root / "model-run"),
+        custom_config=json.loads(json.dumps(custom_config)),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(fn_args: SimpleNamespace) -> SimpleNamespace:
+    run_fn(fn_args)
+    return fn_args
+
+
+@pytest.fixture
+def steps_done(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    done: list[int] = []
+    monkeypatch.setattr(Progress, "step", lambda self, number, loss: done.append(number))
+    return done
+
+
+def test_run_writes_a_model_that_loads(trained: SimpleNamespace) -> None:
+    model = LoadedModel(trained.serving_model_dir)
+    label, probabilities = model.predict_probabilities(image_of(0))
+    assert label.shape == (10, 12) and probabilities.shape == (10, 12, 1)
+    np.testing.assert_array_equal(label, np.where(probabilities[..., 0] >= 0.5, 255, 0))
+    assert model.metadata["dataset"] == "dagm"
+    assert model.metadata["label_values"] == [0, 255]
+    assert model.metadata["inference"] == trained.custom_config["inference"]
+
+
+def test_run_writes_logs(trained: SimpleNamespace) -> None:
+    folder = Path(trained.model_run_dir)
+    assert [r["step"] for r in read_history(folder)] == [4, 6]
+    assert list(folder.glob("events.out.tfevents.*"))
+
+
+def test_state_is_in_one_folder_per_training_and_one_for_staged_cases(
+    trained: SimpleNamespace,
+) -> None:
+    root = Path(trained.custom_config["state_root"])
+    run, staged = sorted(root.iterdir())
+    assert run.name.startswith("Trainer-fold-0-") and (run / "checkpoints").is_dir()
+    assert staged.name == "staged" and len(list(staged.glob("*.example"))) == 3
+
+
+def test_run_again_exports_the_same_network_without_a_step(
+    trained: SimpleNamespace, steps_done: list[int], tmp_path: Path
+) -> None:
+    again = vars(trained) | {"serving_model_dir": str(tmp_path), "model_run_dir": str(tmp_path)}
+    run_fn(SimpleNamespace(**again))
+    assert steps_done == []
+    first, second = LoadedModel(trained.serving_model_dir), LoadedModel(str(tmp_path))
+    np.testing.assert_array_equal(
+        second.predict_probabilities(image_of(0))[1], first.predict_probabilities(image_of(0))[1]
+    )
+
+
+def test_run_refuses_a_patient_of_the_held_out_fold(
+    fn_args: SimpleNamespace, steps_done: list[int], tmp_path: Path
+) -> None:
+    leaking = vars(fn_args) | {
+        "train_files": fn_args.train_files + fn_args.eval_files,
+        "serving_model_dir": str(tmp_path / "model"),
+    }
+    with pytest.raises(ValueError, match=r"both have \['patient-of-case-0'\]"):
+        run_fn(SimpleNamespace(**leaking))
+    assert steps_done == [] and not (tmp_path / "model").exists()
+
+
+def test_folds_must_share_no_patient() -> None:
+    training, held_out = [case("a", "1"), case("b", "2")], [case("c", "3")]
+    check_disjoint(training, held_out)
+    message = (
+        r"^training and held-out fold must share no patient, both have \['2'\]: run CaseGen again$"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_disjoint(training, [*held_out, case("d", "2")])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "other_run"),
+    [
+        ("fingerprint", "abd", True),
+        ("title", "Trainer-fold-1", True),
+        ("trainer", CUSTOM_CONFIG["trainer"] | {"seed": 1}, True),
+        ("model", CUSTOM_CONFIG["model"] | {"filters": (4, 4)}, True),
+        ("inference", asdict(InferenceConfig(window=(16, 16))), False),
+        ("state_root", "/elsewhere", False),
+    ],
+)
+def test_run_folder_is_named_by_what_decides_its_result(
+    key: str, value: object, other_run: bool
+) -> None:
+    cases = [case("a", "1"), case("b", "2")]
+    name = _run_name(CUSTOM_CONFIG, cases)
+    assert (_run_name(CUSTOM_CONFIG | {key: value}, cases) != name) == other_run
+    assert _run_name(CUSTOM_CONFIG, cases[::-1]) == name
+    assert _run_name(CUSTOM_CONFIG, cases[:1]) != name

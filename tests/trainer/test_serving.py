@@ -1,0 +1,353 @@
+"""The exported model: what it computes, in which grid, from which folder, with which errors."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from beam_preprocess import preprocessing
+from beam_preprocess.case import Case, CaseFiles
+from beam_preprocess.config_io import from_dict
+from beam_preprocess.records import encode_raw, raw_feature_spec
+from trainer.config import InferenceConfig
+from trainer.inference import predict_probabilities
+from trainer.model_config import ModelConfig
+from trainer.serving import (
+    METADATA,
+    LoadedModel,
+    Servable,
+    ServingSpec,
+    export,
+    foreground_bounds,
+    newest_version,
+)
+from trainer.unet import build_unet
+
+SCAN_MODEL = ModelConfig(rank=3, in_channels=2, classes=3, filters=(2, 4))
+SCAN_SPEC = ServingSpec(
+    dataset="brats",
+    channels=("t1", "flair"),
+    label_values=(0, 1, 4),
+    foreground="nonzero",
+    dtypes=("float32", "int16"),
+    profile="corrected",
+    clip_percentiles=(0.5, 99.5),
+    inference=InferenceConfig(window=(8, 8, 8), overlap=0.25),
+)
+PHOTO_MODEL = ModelConfig(rank=2, in_channels=1, classes=1, filters=(2, 4))
+PHOTO_SPEC = ServingSpec(
+    dataset="dagm",
+    channels=("grey",),
+    label_values=(0, 255),
+    foreground="all",
+    dtypes=("uint8",),
+    profile="corrected",
+    clip_percentiles=(0.5, 99.5),
+    inference=InferenceConfig(window=(8, 8), threshold=0.4),
+)
+BOX = (slice(2, 11), slice(1, 9), slice(3, 10))
+
+
+def scan(dtype: str = "int16") -> np.ndarray:
+    """[12, 11, 10, 2] with a zero border round BOX; the channels alone fill less of it."""
+    image = np.zeros((12, 11, 10, 2), dtype)
+    image[BOX] = np.random.default_rng(0).integers(1, 1000, (9, 8, 7, 2))
+    image[2, :, :, 0] = image[:, 8, :, 1] = 0
+    image[5, 5, 5] = 0
+    return image
+
+
+def photo() -> np.ndarray:
+    image = np.random.default_rng(1).integers(0, 256, (9, 14, 1)).astype(np.uint8)
+    image[0] = image[:, -3:] = 0
+    return image
+
+
+@pytest.fixture(scope="module")
+def scan_network() -> keras.Model:
+    return build_unet(SCAN_MODEL, seed=5)
+
+
+@pytest.fixture(scope="module")
+def scan_folder(scan_network: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scan-model")
+    export(scan_network, SCAN_MODEL, SCAN_SPEC, str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scan_model(scan_folder: Path) -> LoadedModel:
+    return LoadedModel(scan_folder)
+
+
+@pytest.fixture(scope="module")
+def photo_network() -> keras.Model:
+    return build_unet(PHOTO_MODEL, seed=5)
+
+
+@pytest.fixture(scope="module")
+def photo_model(
+    photo_network: keras.Model, tmp_path_factory: pytest.TempPathFactory
+) -> LoadedModel:
+    folder = tmp_path_factory.mktemp("photo-model")
+    export(photo_network, PHOTO_MODEL, PHOTO_SPEC, str(folder))
+    return LoadedModel(str(folder))
+
+
+def step_by_step(network: keras.Model, model: ModelConfig, spec: ServingSpec, crop: np.ndarray):
+    """Probabilities of a case that has no border."""
+    options = {"profile": spec.profile, "foreground": spec.foreground}
+    x = preprocessing.quantise(tf.constant(crop), clip_percentiles=spec.clip_percentiles, **options)
+    mean, stdev = preprocessing.moments(x, **options)
+    z = preprocessing.standardise(x, mean, stdev, foreground=spec.foreground)
+    return predict_probabilities(network, z, model, spec.inference).numpy()
+
+
+def test_scan_is_segmented_in_its_own_grid_and_label_values(
+    scan_model: LoadedModel, scan_network: keras.Model
+) -> None:
+    label, probabilities = scan_model.predict_probabilities(scan())
+    assert label.shape == (12, 11, 10) and label.dtype == np.uint8
+    expected = np.zeros((12, 11, 10, 3), np.float32)
+    expected[..., 0] = 1
+    expected[BOX] = step_by_step(scan_network, SCAN_MODEL, SCAN_SPEC, scan("float32")[BOX])
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+    np.testing.assert_array_equal(label, np.array([0, 1, 4])[probabilities.argmax(-1)])
+    np.testing.assert_array_equal(scan_model.predict(scan()), label)
+    assert len(np.unique(label[BOX])) > 1
+
+
+def test_border_does_not_change_the_prediction(scan_model: LoadedModel) -> None:
+    np.testing.assert_array_equal(scan_model.predict(scan())[BOX], scan_model.predict(scan()[BOX]))
+
+
+def test_photograph_is_segmented_whole_with_its_threshold(
+    photo_model: LoadedModel, photo_network: keras.Model
+) -> None:
+    label, probabilities = photo_model.predict_probabilities(photo())
+    expected = step_by_step(photo_network, PHOTO_MODEL, PHOTO_SPEC, photo())
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+    np.testing.assert_array_equal(label, np.where(probabilities[..., 0] >= 0.4, 255, 0))
+    np.testing.assert_array_equal(photo_model.predict(photo()), label)
+    assert probabilities.shape == (9, 14, 1) and set(np.unique(label)) == {0, 255}
+
+
+def test_empty_scan_is_the_whole_grid(scan_model: LoadedModel, scan_network: keras.Model) -> None:
+    label, probabilities = scan_model.predict_probabilities(np.zeros_like(scan()))
+    zeros = tf.zeros((12, 11, 10, 2))
+    expected = predict_probabilities(scan_network, zeros, SCAN_MODEL, SCAN_SPEC.inference)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+    np.testing.assert_array_equal(label, np.array([0, 1, 4])[probabilities.argmax(-1)])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", ">i2"])
+def test_type_of_the_intensities_does_not_matter(scan_model: LoadedModel, dtype: str) -> None:
+    expected = scan_model.predict(scan("int16"))
+    np.testing.assert_array_equal(scan_model.predict(scan(dtype)), expected)
+
+
+def test_signatures(scan_model: LoadedModel, photo_model: LoadedModel) -> None:
+    found = tf.saved_model.load(str(scan_model.path)).signatures
+    assert set(found) == {"serving_default", "serving_int16", "probabilities"}
+    [argument] = found["serving_int16"].structured_input_signature[1].values()
+    assert argument.name == "image" and argument.dtype == tf.int16
+    assert argument.shape.as_list() == [None, None, None, 2]
+    assert set(found["serving_default"].structured_outputs) == {"label"}
+    assert found["serving_default"].structured_outputs["label"].dtype == tf.uint8
+    assert set(found["probabilities"].structured_outputs) == {"label", "probabilities"}
+    photo_signatures = tf.saved_model.load(str(photo_model.path)).signatures
+    assert set(photo_signatures) == {"serving_default", "probabilities"}
+
+
+@pytest.mark.parametrize("shape", [(9, 8, 7), (3, 12, 9), (1, 1, 1)])
+def test_any_grid_is_taken(scan_model: LoadedModel, shape: tuple[int, ...]) -> None:
+    image = np.random.default_rng(2).integers(0, 9, (*shape, 2)).astype(np.int16)
+    label = scan_model.predict(image)
+    assert label.shape == shape and set(np.unique(label)) <= {0, 1, 4}
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 4, 3), (4, 4, 4)])
+def test_wrong_number_of_channels_is_an_error(
+    scan_model: LoadedModel, shape: tuple[int, ...]
+) -> None:
+    message = (
+        rf"^the model takes 2 channels \['t1', 'flair'\], got an image of shape \({shape[0]}, .*\)$"
+    )
+    for predict in (scan_model.predict, scan_model.predict_probabilities):
+        with pytest.raises(ValueError, match=message):
+            predict(np.ones(shape, np.int16))
+
+
+@pytest.mark.slow
+def test_fresh_process_gives_the_same_labels(
+    scan_folder: Path, scan_model: LoadedModel, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "image.npy", scan())
+    script = (
+        "import sys, numpy as np; from trainer.serving import LoadedModel; "
+        "folder, image, label = sys.argv[1:]; "
+        "np.save(label, LoadedModel(folder).predict(np.load(image)))"
+    )
+    files = [scan_folder, tmp_path / "image.npy", tmp_path / "label.npy"]
+    subprocess.run([sys.executable, "-c", script, *map(str, files)], check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "label.npy"), scan_model.predict(scan()))
+
+
+def test_predict_takes_tensors_of_known_shape(scan_network, scan_model: LoadedModel) -> None:
+    """A border of zeros makes the crop smaller than the image whose shape is known."""
+    servable = Servable(scan_network, SCAN_MODEL, SCAN_SPEC)
+    label, probabilities = servable.predict(tf.constant(scan("float32")))
+    assert probabilities.shape == (12, 11, 10, 3)
+    np.testing.assert_array_equal(label, scan_model.predict(scan()))
+
+
+@pytest.mark.parametrize(
+    ("where", "bounds"),
+    [
+        ([], ([0, 0], [4, 5])),
+        ([(0, 0), (3, 4)], ([0, 0], [4, 5])),
+        ([(1, 3)], ([1, 3], [2, 4])),
+        ([(2, 1), (1, 3)], ([1, 1], [3, 4])),
+    ],
+)
+def test_foreground_bounds(where: list[tuple[int, int]], bounds: tuple) -> None:
+    image = np.zeros((4, 5, 2), np.float32)
+    for number, voxel in enumerate(where):
+        image[(*voxel, number % 2)] = -1.0
+    found = foreground_bounds(tf.constant(image), "nonzero")
+    assert tuple(b.numpy().tolist() for b in found) == bounds
+    whole = foreground_bounds(tf.constant(image), "all")
+    assert tuple(b.numpy().tolist() for b in whole) == ([0, 0], [4, 5])
+
+
+def normalised_record(image: np.ndarray, spec: ServingSpec) -> dict[str, np.ndarray]:
+    """X, mean and stdev as CaseGen and Transform make them of a raw case."""
+    rank = image.ndim - 1
+    case = Case(
+        files=CaseFiles(case_id="c", group="g", stratum="s", images=(), label=None),
+        image=image,
+        label=np.zeros(image.shape[:-1], np.uint8),
+        affine=np.eye(4),
+        spacing=(1.0,) * rank,
+        sources={},
+    )
+    raw = encode_raw(case, foreground=spec.foreground)
+    config = {
+        "profile": spec.profile,
+        "clip_percentiles": spec.clip_percentiles,
+        "channels": len(spec.channels),
+        "foreground": spec.foreground,
+        "label_values": spec.label_values,
+    }
+    batch = tf.io.parse_example([raw], raw_feature_spec(rank))
+    record = {k: v[0].numpy() for k, v in preprocessing.preprocessing_fn(batch, config).items()}
+    x = np.frombuffer(record["X"], np.uint8).reshape(record["shape"])
+    return {"X": x, "mean": record["mean"], "stdev": record["stdev"]}
+
+
+@pytest.mark.parametrize("profile", ["corrected", "reference"])
+@pytest.mark.parametrize("kind", ["scan", "photo"])
+def test_network_sees_what_training_stored(
+    monkeypatch: pytest.MonkeyPatch, kind: str, profile: str
+) -> None:
+    """X, mean and stdev inside the served graph are those of the record, bit for bit."""
+    image, spec, model = {
+        "scan": (scan(), SCAN_SPEC, SCAN_MODEL),
+        "photo": (photo(), PHOTO_SPEC, PHOTO_MODEL),
+    }[kind]
+    spec = replace(spec, profile=profile)
+    record = normalised_record(image, spec)
+    seen: list[dict[str, np.ndarray]] = []
+    standardise = preprocessing.standardise
+
+    def spy(x: tf.Tensor, mean: tf.Tensor, stdev: tf.Tensor, *, foreground: str) -> tf.Tensor:
+        seen.append({"X": x.numpy(), "mean": mean.numpy(), "stdev": stdev.numpy()})
+        return standardise(x, mean, stdev, foreground=foreground)
+
+    monkeypatch.setattr(preprocessing, "standardise", spy)
+    monkeypatch.setattr("trainer.serving.predict_probabilities", lambda _, z, *__: z)
+    servable = Servable(SimpleNamespace(variables=[]), model, spec)
+    tf.config.run_functions_eagerly(True)
+    try:
+        served = image if image.dtype == np.uint8 else image.astype(np.float32)
+        _, z = servable.predict(tf.constant(served))
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert len(seen) == 1 and set(seen[0]) == set(record)
+    for name, value in record.items():
+        np.testing.assert_array_equal(seen[0][name], value, strict=True)
+    inside = z.numpy()[BOX] if kind == "scan" else z.numpy()
+    expected = (record["X"] - record["mean"]) / record["stdev"]
+    if kind == "scan":
+        expected = np.where(record["X"] > 0, expected, 0)
+    np.testing.assert_allclose(inside, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_metadata_is_the_spec(scan_model: LoadedModel) -> None:
+    assert scan_model.metadata == json.loads(json.dumps(asdict(SCAN_SPEC)))
+    assert from_dict(ServingSpec, scan_model.metadata) == SCAN_SPEC
+    assert json.loads((scan_model.path / METADATA).read_text()) == scan_model.metadata
+
+
+def test_model_without_a_signature_is_an_error(
+    photo_network, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    empty = SimpleNamespace(signatures={"serving_default": None})
+    monkeypatch.setattr(tf.saved_model, "save", lambda *_, **__: None)
+    monkeypatch.setattr(tf.saved_model, "load", lambda _: empty)
+    message = rf"^the model in {tmp_path} must have signatures \{{'probabilities'\}}, it has not$"
+    with pytest.raises(RuntimeError, match=message):
+        export(photo_network, PHOTO_MODEL, PHOTO_SPEC, str(tmp_path))
+
+
+def fake_model(folder: Path, *, pushed_by_us: bool = True) -> Path:
+    (folder / METADATA).parent.mkdir(parents=True)
+    (folder / "saved_model.pb").touch()
+    if pushed_by_us:
+        (folder / METADATA).touch()
+    return folder
+
+
+def test_newest_version_is_the_largest_number(tmp_path: Path) -> None:
+    for name in ("9", "10", "2"):
+        fake_model(tmp_path / name)
+    assert newest_version(tmp_path) == tmp_path / "10"
+    assert newest_version(tmp_path / "9") == tmp_path / "9"
+
+
+def test_folders_that_are_no_model_of_ours_are_passed_over(tmp_path: Path) -> None:
+    fake_model(tmp_path / "3")
+    fake_model(tmp_path / "4", pushed_by_us=False)
+    (tmp_path / "5").mkdir()
+    fake_model(tmp_path / "best")
+    (tmp_path / "7").touch()
+    assert newest_version(tmp_path) == tmp_path / "3"
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "file", "foreign"])
+def test_folder_without_a_model_is_an_error(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / kind
+    if kind == "empty":
+        path.mkdir()
+    if kind == "file":
+        path.touch()
+    if kind == "foreign":
+        fake_model(path, pushed_by_us=False)
+    message = (
+        r"^model must be a folder that unet-tfx pushed \(with saved_model\.pb and "
+        rf"assets\.extra/unet_tfx\.json\), got '{path}'$"
+    )
+    with pytest.raises(ValueError, match=message):
+        newest_version(path)
+
+
+def test_model_is_loaded_from_a_folder_of_versions(scan_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "1700000000").symlink_to(scan_folder)
+    assert LoadedModel(str(tmp_path)).path == tmp_path / "1700000000"
