@@ -33,6 +33,7 @@ def make_parser(recipe: str = "brats") -> ArgumentParser:
         description=_DESCRIPTION,
         exit_on_error=False,
         allow_abbrev=False,
+        print_config=None,
     )
     parser.add_argument("--output", metavar="FILE.yaml", required=True, help="file to write")
     parser.add_class_arguments(ClusterConfig, None)

@@ -21,6 +21,7 @@ def make_parser(recipe: str = "brats") -> ArgumentParser:
         description=_DESCRIPTION,
         exit_on_error=False,
         allow_abbrev=False,
+        print_config=None,
     )
     add_config_options(parser, recipe)
     parser.add_argument(

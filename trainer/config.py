@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from beam_preprocess.validation import require, require_positive
+from beam_preprocess.validation import require, require_choices, require_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +66,7 @@ class TrainerConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
+        require_choices(self, "trainer")
         names = ["samples", "batch_size", "learning_rate", "checkpoint_steps", "log_steps"]
         require_positive(self, "trainer", names)
         require(
@@ -111,6 +112,7 @@ class InferenceConfig:
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
+        require_choices(self, "inference")
         require(
             len(self.window) in (2, 3) and min(self.window) > 0,
             "inference.window",
@@ -130,3 +132,6 @@ class EvaluationConfig:
     """
 
     empty: Literal["brats", "nan", "reference"] = "brats"
+
+    def __post_init__(self) -> None:
+        require_choices(self, "evaluation")

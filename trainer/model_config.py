@@ -3,10 +3,10 @@ from it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Literal
 
-from beam_preprocess.validation import require, require_positive
+from beam_preprocess.validation import require, require_choices, require_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class ModelConfig:
     initializer: Literal["glorot_uniform", "he_normal", "he_uniform"] = "glorot_uniform"
 
     def __post_init__(self) -> None:
-        self._require_choices()
+        require_choices(self, "model")
         require_positive(self, "model", ["in_channels", "classes", "group_norm_groups"])
         self._require_filters()
         require(self.up_kernel >= 2, "model.up_kernel", self.up_kernel, "at least 2, the stride")
@@ -69,14 +69,6 @@ class ModelConfig:
             self.downsample,
             "'max-pool' where model.padding is 'valid'",
         )
-
-    def _require_choices(self) -> None:
-        hints = get_type_hints(type(self))
-        for name in (field.name for field in fields(self)):
-            if get_origin(hints[name]) is Literal:
-                choices, value = get_args(hints[name]), getattr(self, name)
-                listed = ", ".join(map(repr, choices))
-                require(value in choices, f"model.{name}", value, f"one of {listed}")
 
     def _require_filters(self) -> None:
         many = len(self.filters) >= 2 and min(self.filters) > 0

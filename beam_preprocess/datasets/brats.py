@@ -57,6 +57,7 @@ class Brats:
 
     def read_image(self, path: Path) -> Case:
         """Reads the modalities of the case folder `path`, which may have no segmentation."""
+        path = path.resolve()
         if not path.is_dir():
             raise ValueError(
                 f"input must be a BraTS case folder, got {str(path)!r}: name the folder"

@@ -61,7 +61,7 @@ class Dagm:
         if listing := missing_root(root):
             return listing
         folders = [f for f in subfolders(root, self._names or None) if _CLASS.match(f.name)]
-        problems = _missing_classes(root, self._names, folders)
+        problems = _missing_classes(root, self._names, folders) + _missing_train(folders)
         cases: list[CaseFiles] = []
         ignored: list[Path] = []
         for folder in folders:
@@ -136,6 +136,21 @@ def _missing_classes(root: Path, names: Sequence[str], folders: Sequence[Path]) 
         )
         for name in names
         if name not in found
+    ]
+
+
+def _missing_train(folders: Sequence[Path]) -> list[Problem]:
+    """A class without its Train part would vanish from cross-validation unnoticed."""
+    return [
+        Problem(
+            case_id=folder.name,
+            rule="every class folder needs a part Train,"
+            f" found {[p.name for p in subfolders(folder)]}",
+            path=str(folder / "Train"),
+            remedy="restore the part, or leave the class out with data.classes",
+        )
+        for folder in folders
+        if not (folder / "Train").is_dir()
     ]
 
 

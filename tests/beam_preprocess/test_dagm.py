@@ -362,3 +362,11 @@ def test_real_images(real_data, check_data):
     for case in map(Dagm().read_case, cases[:3]):
         assert case.image.shape == (512, 512, 1)
         assert case.label.any() == (case.files.label is not None)
+
+
+def test_class_without_train_is_a_problem(tmp_path):
+    (tmp_path / "Class3" / "Test" / "Label").mkdir(parents=True)
+    (tmp_path / "Class3" / "Test" / "Label" / "Labels.txt").write_bytes(b"1\r\n")
+    (problem,) = Dagm().list_cases(tmp_path).problems
+    assert problem.case_id == "Class3"
+    assert problem.rule == "every class folder needs a part Train, found ['Test']"
