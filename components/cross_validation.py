@@ -12,12 +12,14 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import io_utils, path_utils
 
 from beam_preprocess.atomic import write_text
+from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config import MAX_FOLDS
 from beam_preprocess.config_io import from_json, to_json
+from beam_preprocess.validation import require
 from components.artifacts import COHORT, RESULT, read_json
 from components.evaluator import check_counts, read_rows
 from components.gate_config import GateConfig
-from trainer.scoring import Row, aggregate, summarise
+from trainer.scoring import Row, aggregate, score_names, summarise
 
 Scores = Mapping[str, Mapping[str, Any]]
 
@@ -44,6 +46,15 @@ def join_folds(rows: Mapping[int, Sequence[Row]]) -> dict[str, Any]:
     return {"folds": folds, "scores": scores}
 
 
+def check_gate(config: GateConfig, info: DatasetInfo) -> None:
+    """Raises ValueError unless the gate asks for scores that cases of the dataset get."""
+    known = score_names(info)
+    allowed = f"one of {known} for dataset {info.name!r}"
+    require(config.select in known, "gate.select", config.select, allowed)
+    for name in config.thresholds:
+        require(name in known, "gate.thresholds", name, allowed)
+
+
 def bless(scores: Scores, config: GateConfig) -> tuple[bool, list[str]]:
     """Compares the scores with the thresholds.
 
@@ -64,9 +75,11 @@ def _judge(name: str, score: Mapping[str, Any] | None, bound: float) -> tuple[bo
             False,
             f"{name} has no value (no case that it is defined for), at least {bound} is required.",
         )
-    ok = score["mean"] >= bound
+    mean, ok = score["mean"], score["mean"] >= bound
+    # 4 decimals, or as many as it takes to tell the two numbers apart
+    d = next((d for d in range(4, 17) if f"{mean:.{d}f}" != f"{bound:.{d}f}"), 4)
     verb = "reaches" if ok else "is below"
-    return ok, f"{name}: mean {score['mean']:.4f} of {score['n']} {verb} the threshold {bound:.4f}."
+    return ok, f"{name}: mean {mean:.{d}f} of {score['n']} {verb} the threshold {bound:.{d}f}."
 
 
 def best_fold(folds: Sequence[Mapping[str, Any]], metric: str) -> int:

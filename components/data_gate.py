@@ -7,7 +7,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import artifact_utils, standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ComponentSpec
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from beam_preprocess.atomic import write_text
 from components.artifacts import DataApproval
@@ -16,7 +16,7 @@ from components.artifacts import DataApproval
 class DataGateSpec(ComponentSpec):
     """Inputs, outputs and parameters of DataGate."""
 
-    PARAMETERS: dict[str, Any] = {}
+    PARAMETERS = {"fingerprint": ExecutionParameter(type=str)}
     INPUTS = {"anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
     OUTPUTS = {"approval": ChannelParameter(type=DataApproval)}
 
@@ -70,11 +70,14 @@ class DataGate(base_component.BaseComponent):
 
     Args:
       anomalies: Of ExampleValidator.
+      fingerprint: Hash of the code behind it.
     """
 
     SPEC_CLASS = DataGateSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(DataGateExecutor)
 
-    def __init__(self, anomalies: types.BaseChannel):
+    def __init__(self, anomalies: types.BaseChannel, *, fingerprint: str):
         approval = types.Channel(type=DataApproval)
-        super().__init__(DataGateSpec(anomalies=anomalies, approval=approval))
+        super().__init__(
+            DataGateSpec(anomalies=anomalies, fingerprint=fingerprint, approval=approval)
+        )

@@ -29,12 +29,18 @@ def write_picture(record: RawRecord, prediction: NDArray[np.uint8], path: Path) 
     assert record.label is not None
     grey, truth, predicted = _slice(record.image[..., -1], record.label, prediction)
     plain = np.repeat(_to_8_bit(grey)[..., np.newaxis], 3, axis=-1)
-    gap = np.full((plain.shape[0], _GAP, 3), 255, np.uint8)
-    panels = [plain, gap, overlay(plain, truth), gap, overlay(plain, predicted)]
-    image = Image.fromarray(np.concatenate(panels, axis=1))
-    width = round(image.width * _HEIGHT / image.height)
+    panels = [_enlarge(p) for p in (plain, overlay(plain, truth), overlay(plain, predicted))]
+    gap = np.full((_HEIGHT, _GAP, 3), 255, np.uint8)
+    image = np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1)
     with atomic_path(path) as temporary:
-        image.resize((width, _HEIGHT), Image.Resampling.NEAREST).save(temporary, format="PNG")
+        Image.fromarray(image).save(temporary, format="PNG")
+
+
+def _enlarge(panel: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Scales [H, W, 3] to the height of the picture; pixels stay sharp squares."""
+    width = max(1, round(panel.shape[1] * _HEIGHT / panel.shape[0]))
+    image = Image.fromarray(panel).resize((width, _HEIGHT), Image.Resampling.NEAREST)
+    return np.asarray(image)
 
 
 def _slice(

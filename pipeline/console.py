@@ -2,26 +2,37 @@
 file.
 """
 
+import copy
 import logging
 import re
 import warnings
 from pathlib import Path
 
 _OURS = ("pipeline", "components", "trainer", "beam_preprocess")
-_NODE = re.compile(r"^Component (\S+) is (running|finished)\.$")
+_NODE = re.compile(r"^Component (\S+) is running\.$")
 
 
-class _Terminal(logging.Filter):
-    """Lets our own messages through, errors of anybody, and the starts of nodes."""
+class _Essential(logging.Filter):
+    """Lets our own messages and the starts of nodes through."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.partition(".")[0] in _OURS:
-            return True
-        match = _NODE.match(record.getMessage())
-        if match and match[2] == "running":
-            record.msg, record.args = match[1], ()
-            return True
-        return False
+        return record.name.partition(".")[0] in _OURS or _node_of(record) is not None
+
+
+class _Short(logging.Formatter):
+    """Shows the start of a node as its id. The record is shared with the log file: it stays."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if node := _node_of(record):
+            record = copy.copy(record)
+            record.msg, record.args = node, ()
+        return super().format(record)
+
+
+def _node_of(record: logging.LogRecord) -> str | None:
+    """The node whose start a message tells, or None."""
+    match = _NODE.match(record.getMessage())
+    return match[1] if match else None
 
 
 def set_up_logging(log_file: Path) -> None:
@@ -30,8 +41,8 @@ def set_up_logging(log_file: Path) -> None:
     file = logging.FileHandler(log_file, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     terminal = logging.StreamHandler()
-    terminal.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-    terminal.addFilter(_Terminal())
+    terminal.setFormatter(_Short("%(asctime)s  %(message)s", "%H:%M:%S"))
+    terminal.addFilter(_Essential())
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)

@@ -10,14 +10,21 @@ from pathlib import Path
 
 _FRAMEWORKS = ("tfx", "tensorflow", "keras", "tensorflow-transform")
 
+_CASES = (
+    *("beam_preprocess.case", "beam_preprocess.checks", "beam_preprocess.config_io"),
+    *("beam_preprocess.crop", "beam_preprocess.datasets", "beam_preprocess.nifti"),
+    *("beam_preprocess.records", "beam_preprocess.statistics", "components.artifacts"),
+)
+"""What reads cases and describes them."""
+
 CODE = {
     "CaseGen": (
-        *("beam_preprocess.case", "beam_preprocess.checks", "beam_preprocess.cohort"),
-        *("beam_preprocess.convert", "beam_preprocess.crop", "beam_preprocess.datasets"),
-        *("beam_preprocess.folds", "beam_preprocess.nifti", "beam_preprocess.records"),
-        *("beam_preprocess.statistics", "components.case_gen"),
+        *_CASES,
+        *("beam_preprocess.cohort", "beam_preprocess.convert", "beam_preprocess.folds"),
+        "components.case_gen",
     ),
-    "CuratedSchema": ("beam_preprocess.datasets", "beam_preprocess.records", "components.schemas"),
+    "CuratedSchema": (*_CASES, "components.curated_schema", "components.schemas"),
+    "DataGate": ("components.data_gate",),
     "Transform": (
         "beam_preprocess.preprocessing",
         "beam_preprocess.records",
@@ -28,9 +35,11 @@ CODE = {
     "CrossValidation": ("components.cross_validation", "trainer.scoring"),
     "Report": ("components.pictures", "components.report", "trainer.scoring"),
 }
-"""Node -> the modules and packages whose code decides what it writes."""
+"""Node -> the modules and packages whose code decides what it writes, less what the entries of the
+nodes before it hold: a node runs again when one before it did.
+"""
 
-_NOT_OF = {"Trainer": ("scoring.py",)}
+_NOT_OF = {"Trainer": ("presets.py", "scoring.py")}
 """Files of a package that do not decide what the node writes."""
 
 

@@ -1,14 +1,21 @@
 """Options of the commands that take a run config: recipe, then YAML file, then dotted options."""
 
 import difflib
+import re
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
+import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
+from beam_preprocess.validation import require
 from pipeline.config import RunConfig
 from pipeline.recipes import RECIPES
+
+_NO_FIELDS = {"h", "help", "recipe", "config", "print-config"}
+"""Options that are no fields of a config: a YAML file cannot hold them."""
 
 
 class UsageError(ValueError):
@@ -39,15 +46,19 @@ def peek_recipe(argv: Sequence[str]) -> str:
     Raises:
       UsageError: It names none, or one that there is not.
     """
-    given = None
-    for word, following in zip(argv, [*argv[1:], ""], strict=False):
-        if word == "--recipe":
-            given = following
-        elif word.startswith("--recipe="):
-            given = word.removeprefix("--recipe=")
+    given = next(reversed(_peek("--recipe", argv)), None)
     if given not in RECIPES:
         raise UsageError(f"--recipe must be one of {', '.join(RECIPES)}, got {given!r}")
     return given
+
+
+def _peek(option: str, argv: Sequence[str]) -> list[str]:
+    """What a command line gives for an option: `--option VALUE` or `--option=VALUE`."""
+    return [
+        following if word == option else word.removeprefix(f"{option}=")
+        for word, following in zip(argv, [*argv[1:], ""], strict=False)
+        if word.partition("=")[0] == option
+    ]
 
 
 def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
@@ -57,11 +68,15 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
       UsageError: Names the field, its value and what is allowed.
     """
     try:
+        for path in filter(None, _peek("--config", argv)):
+            _check_file(path, parser)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return parser.parse_args(_config_first(argv))
-    except ArgumentError as e:
+            options = parser.parse_args(_config_first(argv))
+        _check_section({k: v for k, v in options.as_dict().items() if k in _fields(parser)}, parser)
+    except (ArgumentError, ValueError) as e:
         raise UsageError(_explain(str(e), parser)) from e
+    return options
 
 
 def _config_first(argv: Sequence[str]) -> list[str]:
@@ -73,25 +88,70 @@ def _config_first(argv: Sequence[str]) -> list[str]:
     return [word for _, word in sorted(last, key=lambda pair: pair[0])]
 
 
-def _known(parser: ArgumentParser) -> list[str]:
-    return [o.lstrip("-") for a in parser._actions for o in a.option_strings]
+def _check_file(path: str, parser: ArgumentParser) -> None:
+    """Raises ValueError unless a file is YAML that holds fields of the config."""
+    try:
+        values = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+        _check_section(values, parser)
+    except (OSError, ValueError, yaml.YAMLError) as e:
+        raise ValueError(f"--config {path}: {e}") from e
+
+
+def _check_section(values: object, parser: ArgumentParser, section: str = "") -> None:
+    """Raises ValueError unless `values` are fields that the parser knows, none of them null.
+
+    jsonargparse lets null through, and anything in place of a section.
+    """
+    require(isinstance(values, dict), section or "a config", values, "fields and their values")
+    assert isinstance(values, dict)
+    fields = _fields(parser)
+    for key, value in values.items():
+        name = f"{section}.{key}" if section else str(key)
+        if name not in fields:
+            raise ValueError(f"there is no field '{name}'")
+        if any(other.startswith(f"{name}.") for other in fields):
+            _check_section(value, parser, name)
+        else:
+            require(value is not None, name, None, "set to a value, or left out")
+
+
+def _names(parser: ArgumentParser) -> set[str]:
+    return {o.lstrip("-") for a in parser._actions for o in a.option_strings}
+
+
+def _fields(parser: ArgumentParser) -> set[str]:
+    """The fields of the config, and its sections."""
+    return _names(parser) - _NO_FIELDS
+
+
+_UNKNOWN = re.compile(
+    r"nrecognized arguments: -*(?P<option>[^\s=]+)"
+    r"|there is no field '(?P<field>.+)'"
+    r"|Group '(?P<group>.+)' does not accept option '(?P<key>.+)'"
+)
+"""What is said of an unknown option, of a field in a file, and of one in JSON on the command line
+(the last is jsonargparse's).
+"""
 
 
 def _explain(message: str, parser: ArgumentParser) -> str:
-    """Adds the names that a mistyped one may stand for."""
-    if "nrecognized" not in message and "does not accept" not in message:
+    """Adds the names that an unknown one may stand for."""
+    match = _UNKNOWN.search(message)
+    if not match:
         return message
-    known = _known(parser)
-    words = [w.strip("\"',:").lstrip("-") for w in message.replace("=", " ").split()]
-    ends = {name.rpartition(".")[2]: name for name in known} | {name: name for name in known}
-    near = [
-        ends[m]
-        for w in words
-        if w not in ends
-        for m in difflib.get_close_matches(w, ends, n=2, cutoff=0.75)
-    ]
-    hint = f"did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
+    name = match["option"] or match["field"] or f"{match['group']}.{match['key']}"
+    near = _near(name, sorted(_fields(parser) if match["field"] else _names(parser)))
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
     return f"{message}: {hint}`{parser.prog} --help` lists all fields"
+
+
+def _near(name: str, known: Sequence[str]) -> list[str]:
+    """At most two of the known names: those that are like `name`, or end like it."""
+    ends = {k.rpartition(".")[2]: k for k in known}
+    end = name.rpartition(".")[2]
+    return difflib.get_close_matches(name, known, n=2, cutoff=0.75) or [
+        ends[e] for e in difflib.get_close_matches(end, ends, n=2, cutoff=0.75)
+    ]
 
 
 def build_config(parser: ArgumentParser, options: Namespace) -> RunConfig:

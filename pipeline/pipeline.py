@@ -10,7 +10,7 @@ from beam_preprocess.cohort import fold_name
 from beam_preprocess.datasets import get_dataset
 from beam_preprocess.validation import require
 from components.case_gen import CaseGen
-from components.cross_validation import CrossValidation
+from components.cross_validation import CrossValidation, check_gate
 from components.curated_schema import CuratedSchema
 from components.data_gate import DataGate
 from components.evaluator import Evaluator
@@ -44,17 +44,18 @@ def create_pipeline(config: RunConfig, places: Places) -> list[BaseNode]:
     """The nodes of a run, in the order in which they can run.
 
     Raises:
-      ValueError: The network does not suit the dataset.
+      ValueError: Network or gate do not suit the dataset.
     """
     info = get_dataset(config.data).info
     check_network(config, info)
+    check_gate(config.gate, info)
     cases = CaseGen(config.data, fingerprint=places.data_fingerprint + code_fingerprint("CaseGen"))
     statistics = tfx.components.StatisticsGen(examples=cases.outputs["case_statistics"])
     statistics_schema = _schema("statistics", config).with_id("StatisticsSchema")
     validator = tfx.components.ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=statistics_schema.outputs["schema"]
     )
-    gate = DataGate(validator.outputs["anomalies"])
+    gate = DataGate(validator.outputs["anomalies"], fingerprint=code_fingerprint("DataGate"))
     record_schema = _schema("records", config).with_id("RecordSchema")
     transform = _transform(cases, record_schema, config, info)
     transform.add_upstream_node(gate)

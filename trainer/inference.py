@@ -124,7 +124,7 @@ def axis_starts(length: tf.Tensor, size: int, *, overlap: float) -> tf.Tensor:
     Returns:
       int32 [n].
     """
-    stride = max(1, int(size * (1 - overlap)))
+    stride = max(1, int(size * (1 - overlap) + 1e-6))  # 10 * (1 - 0.8) is a hair below 2
     span = length - size
     count = -(-span // stride) + 1
     return tf.cast(tf.round(tf.linspace(0.0, tf.cast(span, tf.float32), count)), tf.int32)

@@ -143,6 +143,7 @@ def _run(
         progress.step(number, step(batch))
         state.step.assign(number)
         if number % config.checkpoint_steps == 0 or number == config.steps:
+            progress.check(number)  # no NaN weights push out the last good checkpoint
             manager.save(checkpoint_number=number)
     progress.close()
 

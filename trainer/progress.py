@@ -52,15 +52,24 @@ class Progress:
         if number % self._every == 0 or number == self._steps:
             self._report(number)
 
-    def _report(self, number: int) -> None:
+    def check(self, number: int) -> None:
+        """Raises FloatingPointError where a loss since the last report is NaN or infinite."""
+        if self._losses:
+            self._mean_loss(number)
+
+    def _mean_loss(self, number: int) -> float:
         mean = float(tf.reduce_mean(tf.stack(self._losses)))
-        rate = len(self._losses) / max(time.monotonic() - self._since, 1e-9)
         if not math.isfinite(mean):
             first = number - len(self._losses) + 1
             raise FloatingPointError(
                 f"{self._title}: the loss must be finite, it is {mean} in steps {first} to"
                 f" {number}: lower trainer.learning_rate, or set trainer.precision to float32"
             )
+        return mean
+
+    def _report(self, number: int) -> None:
+        mean = self._mean_loss(number)
+        rate = len(self._losses) / max(time.monotonic() - self._since, 1e-9)
         self._losses, self._since = [], time.monotonic()
         self._write(number, {"loss": mean, "steps_per_second": rate})
         self._show(number, mean, rate)

@@ -139,6 +139,13 @@ def aggregate(rows: Sequence[Row]) -> dict[str, dict[str, float | int | None]]:
     return result | ({"image_auroc": _auroc(images)} if images else {})
 
 
+def score_names(info: DatasetInfo) -> list[str]:
+    """The names of the scores that `aggregate` gives for cases of a dataset."""
+    if info.task == "defects":
+        return ["defect_dice", "defect_iou", "image_auroc"]
+    return [*info.label_names.values(), *info.regions, "MeanDice"]
+
+
 def summarise(values: Sequence[float]) -> dict[str, float | int | None]:
     """`mean`, `std` (population) and `n` of the values that are not NaN; None where there is
     none.

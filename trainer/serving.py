@@ -199,4 +199,6 @@ class LoadedModel:
                 f"the model takes {expected} channels {self.metadata['channels']},"
                 f" got an image of shape {image.shape}"
             )
+        if dtype == "uint8" and image.dtype != np.uint8:
+            raise ValueError(f"the model takes 8-bit images (uint8), got {image.dtype}")
         return self._model.signatures[signature](image=tf.constant(image.astype(dtype)))

@@ -1,6 +1,7 @@
 """The sliding window, by networks whose answer on the whole image is known."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -124,6 +125,20 @@ def test_volume() -> None:
     model, config = replace(SOFTMAX, rank=3), InferenceConfig(window=(4, 4, 6), overlap=0.25)
     x = image(9, 4, 7, 2)
     np.testing.assert_allclose(predict(by_voxel, x, model, config), by_voxel_in_numpy(x), atol=1e-6)
+
+
+def test_volume_in_windows_is_the_weighted_mean_of_all_windows() -> None:
+    """By three plain loops; the network subtracts the mean of its window, so windows differ."""
+    model, config = replace(SIGMOID, rank=3), InferenceConfig(window=(4, 2, 6))
+    x = image(7, 5, 10, 1)
+    total, mass = np.zeros_like(x), np.zeros_like(x)
+    for i, j, k in product([0, 2, 3], [0, 1, 2, 3], [0, 2, 4]):
+        part = (slice(i, i + 4), slice(j, j + 2), slice(k, k + 6))
+        weights = window_weights((4, 2, 6), "gaussian")
+        total[part] += weights / (1 + np.exp(x[part].mean() - x[part]))
+        mass[part] += weights
+    result = predict(lambda w: w - tf.reduce_mean(w), x, model, config)
+    np.testing.assert_allclose(result, total / mass, rtol=1e-5)
 
 
 def test_overlapping_windows_are_averaged() -> None:

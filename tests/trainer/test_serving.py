@@ -19,15 +19,8 @@ from beam_preprocess.records import encode_raw, raw_feature_spec
 from trainer.config import InferenceConfig
 from trainer.inference import predict_probabilities
 from trainer.model_config import ModelConfig
-from trainer.serving import (
-    METADATA,
-    LoadedModel,
-    Servable,
-    ServingSpec,
-    export,
-    foreground_bounds,
-    newest_version,
-)
+from trainer.model_folder import METADATA
+from trainer.serving import LoadedModel, Servable, ServingSpec, export, foreground_bounds
 from trainer.unet import build_unet
 
 SCAN_MODEL = ModelConfig(rank=3, in_channels=2, classes=3, filters=(2, 4))
@@ -186,17 +179,19 @@ def test_wrong_number_of_channels_is_an_error(
 
 
 @pytest.mark.slow
-def test_fresh_process_gives_the_same_labels(
+def test_fresh_process_without_our_code_gives_the_same_labels(
     scan_folder: Path, scan_model: LoadedModel, tmp_path: Path
 ) -> None:
-    np.save(tmp_path / "image.npy", scan())
+    """As TensorFlow Serving does: the SavedModel is all there is."""
+    np.save(tmp_path / "image.npy", scan("int16"))
     script = (
-        "import sys, numpy as np; from trainer.serving import LoadedModel; "
-        "folder, image, label = sys.argv[1:]; "
-        "np.save(label, LoadedModel(folder).predict(np.load(image)))"
+        "import sys, numpy as np, tensorflow as tf; folder, image, label = sys.argv[1:]; "
+        "serve = tf.saved_model.load(folder).signatures['serving_int16']; "
+        "np.save(label, serve(image=tf.constant(np.load(image)))['label'])"
     )
     files = [scan_folder, tmp_path / "image.npy", tmp_path / "label.npy"]
-    subprocess.run([sys.executable, "-c", script, *map(str, files)], check=True)
+    command = [sys.executable, "-c", script, *map(str, files)]
+    subprocess.run(command, check=True, cwd=tmp_path)
     np.testing.assert_array_equal(np.load(tmp_path / "label.npy"), scan_model.predict(scan()))
 
 
@@ -307,47 +302,8 @@ def test_model_without_a_signature_is_an_error(
         export(photo_network, PHOTO_MODEL, PHOTO_SPEC, str(tmp_path))
 
 
-def fake_model(folder: Path, *, pushed_by_us: bool = True) -> Path:
-    (folder / METADATA).parent.mkdir(parents=True)
-    (folder / "saved_model.pb").touch()
-    if pushed_by_us:
-        (folder / METADATA).touch()
-    return folder
-
-
-def test_newest_version_is_the_largest_number(tmp_path: Path) -> None:
-    for name in ("9", "10", "2"):
-        fake_model(tmp_path / name)
-    assert newest_version(tmp_path) == tmp_path / "10"
-    assert newest_version(tmp_path / "9") == tmp_path / "9"
-
-
-def test_folders_that_are_no_model_of_ours_are_passed_over(tmp_path: Path) -> None:
-    fake_model(tmp_path / "3")
-    fake_model(tmp_path / "4", pushed_by_us=False)
-    (tmp_path / "5").mkdir()
-    fake_model(tmp_path / "best")
-    (tmp_path / "7").touch()
-    assert newest_version(tmp_path) == tmp_path / "3"
-
-
-@pytest.mark.parametrize("kind", ["missing", "empty", "file", "foreign"])
-def test_folder_without_a_model_is_an_error(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / kind
-    if kind == "empty":
-        path.mkdir()
-    if kind == "file":
-        path.touch()
-    if kind == "foreign":
-        fake_model(path, pushed_by_us=False)
-    message = (
-        r"^model must be a folder that unet-tfx pushed \(with saved_model\.pb and "
-        rf"assets\.extra/unet_tfx\.json\), got '{path}'$"
-    )
-    with pytest.raises(ValueError, match=message):
-        newest_version(path)
-
-
 def test_model_is_loaded_from_a_folder_of_versions(scan_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "1700000000").symlink_to(scan_folder)
-    assert LoadedModel(str(tmp_path)).path == tmp_path / "1700000000"
+    model = LoadedModel(str(tmp_path))
+    assert model.path == tmp_path / "1700000000"
+    assert model.predict(scan()).shape == (12, 11, 10)
