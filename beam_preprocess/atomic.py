@@ -1,6 +1,4 @@
-"""Files appear whole or not at all: written under a temporary name beside the target, then
-renamed.
-"""
+"""Files appear whole or not at all: written under a temporary name, then renamed."""
 
 import os
 import uuid
@@ -11,8 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a temporary path of the same suffixes; renames it to `path` on success, removes it on
-    error.
+    """Yields a temporary path beside `path`: renamed to it on success, removed on an error.
 
     The name is random: pods that share a volume have equal process ids.
     """

@@ -1,5 +1,4 @@
-"""What a case is: its files, its arrays, what is known of its dataset, and what can be wrong with
-it.
+"""What a case is: its files, its arrays, its dataset, and what can be wrong with it.
 
 Axes: images are [X, Y, Z, C] (3D, NIfTI's own axis order) or [H, W, C] (2D); labels lack C.
 """
@@ -21,8 +20,7 @@ class DatasetInfo:
       name: Name of the dataset, as in `data.dataset`.
       rank: Spatial dimensions, 2 or 3.
       channels: Channel names in record order.
-      label_values: Label value of every class index, in the dataset's own values; index 0 is
-        background.
+      label_values: The dataset's own label value of every class index; index 0 is background.
       label_names: Name of every foreground label value.
       regions: Overlapping regions to score: name -> the label values whose union it is.
       foreground: `nonzero` where voxel value 0 means "no tissue", `all` where every pixel counts.
@@ -139,9 +137,7 @@ class Dataset(Protocol):
     info: DatasetInfo
 
     def list_cases(self, root: Path) -> Listing:
-        """Lists the cases under `root` without reading voxels; sorted, and the same on every
-        machine.
-        """
+        """Lists the cases under `root`, no voxel read: sorted, the same on every machine."""
 
     def read_case(self, files: CaseFiles) -> Case:
         """Reads a case. Raises DataError with every problem that reading it shows."""
@@ -150,6 +146,4 @@ class Dataset(Protocol):
         """Reads the image of one unlabelled case (a folder or a file), for prediction."""
 
     def write_label(self, label: NDArray[np.uint8], case: Case, path: Path) -> None:
-        """Writes a label map of `case`'s grid to `path`, atomically, in the dataset's own
-        format.
-        """
+        """Writes a label map of `case`'s grid to `path`, atomically, in the dataset's format."""

@@ -1,6 +1,4 @@
-"""What must hold for the arrays of a case. Pure functions: arrays in, problems out, nothing
-raised.
-"""
+"""What must hold for the arrays of a case. Arrays in, problems out, nothing raised."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

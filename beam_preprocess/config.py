@@ -1,6 +1,4 @@
-"""Config of the data layer: where the cases are, how they are split, how intensities become
-records.
-"""
+"""Config of the data layer: where cases are, how they are split, how they become records."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -63,8 +61,7 @@ class PreprocessingConfig:
         1..255, and takes mean and standard deviation of every photograph itself. `reference` does
         what the NVIDIA, Habana and Ascend preprocessors do (BraTS: clip at 85 % of the maximum,
         truncate) and what the Cerebras one does (DAGM: x / 127.5 - 1).
-      clip_percentiles: Lower and upper clip of profile `corrected`, in percent of the foreground
-        voxels.
+      clip_percentiles: Lower and upper clip of profile `corrected`: percentiles of the foreground.
     """
 
     profile: Literal["corrected", "reference"] = "corrected"

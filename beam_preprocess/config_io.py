@@ -1,6 +1,4 @@
-"""Config dataclasses as plain dicts and JSON, and back: what crosses the border to a TFX
-component.
-"""
+"""Config dataclasses as dicts and JSON, and back: what crosses the border to a component."""
 
 import json
 from collections.abc import Mapping
@@ -23,9 +21,7 @@ def from_json(cls: type[Config], text: str) -> Config:
 
 
 def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
-    """Builds a config dataclass, nested ones too, from a dict; lists become tuples where the type
-    says so.
-    """
+    """Builds a config dataclass, nested ones too; lists become tuples where the type says so."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, "config")
     return parser.instantiate_classes(parser.parse_object({"config": dict(values)})).config

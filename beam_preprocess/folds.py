@@ -1,6 +1,4 @@
-"""Assigns cases to folds: by patient, stratified, and the same on every machine and in every
-order.
-"""
+"""Assigns cases to folds: by patient, stratified, the same on every machine, in any order."""
 
 import hashlib
 from collections import defaultdict

@@ -24,9 +24,7 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Nifti:
-    """Voxels as stored (float where the header scales them), affine [4, 4] in mm, spacing,
-    sha256.
-    """
+    """Voxels as stored (float where the header scales them), affine and spacing in mm, sha256."""
 
     voxels: NDArray[np.generic]
     affine: NDArray[np.float64]
@@ -38,8 +36,7 @@ def read_nifti(path: Path) -> Nifti:
     """Reads a `.nii` or `.nii.gz` file of any number of axes.
 
     Raises:
-      ValueError: The file cannot be read, is truncated, corrupt or no NIfTI; the message says
-        which.
+      ValueError: The file is unreadable, truncated, corrupt or no NIfTI; the message says which.
     """
     try:
         content = path.read_bytes()
@@ -57,9 +54,7 @@ def read_nifti(path: Path) -> Nifti:
 
 
 def write_nifti(voxels: NDArray[np.generic], affine: NDArray[np.float64], path: Path) -> None:
-    """Writes voxels [X, Y, Z] with their affine (mm) to `path` (`.nii` or `.nii.gz`),
-    atomically.
-    """
+    """Writes voxels [X, Y, Z] and affine (mm) to `path` (`.nii` or `.nii.gz`), atomically."""
     image = nib.Nifti1Image(voxels, affine)
     image.header.set_xyzt_units("mm")
     with atomic_path(path) as temporary:

@@ -1,8 +1,7 @@
 """Intensity normalisation as TensorFlow functions: one source for Transform, training and serving.
 
 Shapes: S is the spatial shape ([X, Y, Z] or [H, W]), C channels. "Foreground" are the non-zero
-  voxels
-of a channel (`nonzero`), or all pixels (`all`).
+voxels of a channel (`nonzero`), or all pixels (`all`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,8 +47,7 @@ def quantise(
 
 
 def _quantise_reference(v: tf.Tensor) -> tf.Tensor:
-    """Facts of the reference: cap at 0.85 max, scale to 255, truncate; negatives wrap, empty gives
-    0.
+    """Caps at 0.85 max, scales to 255 and truncates; negatives wrap, an empty channel gives 0.
 
     The cap is taken in float64, as NumPy does there: with v of 0 to 3, a float32 cap of 2.5500002
     would make 1 a 99, where the reference has 255 / 2.55 = 100.
@@ -73,8 +71,8 @@ def quantiles(values: tf.Tensor, fractions: Sequence[float]) -> tf.Tensor:
     """Quantiles of float32 [N] by two histograms, in linear time.
 
     The result is the largest value of the fine bin that the quantile (inverted empirical
-    distribution)
-    falls into: exact for distinct values further apart than range / 2^24, 0 where N is 0.
+    distribution) falls into: exact for distinct values further apart than range / 2^24, and 0
+    where N is 0.
 
     Returns:
       float32 [len(fractions)].
@@ -92,7 +90,7 @@ def _quantile(values: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
         low, high = tf.reduce_min(values), tf.reduce_max(values)
         unit = tf.math.divide_no_nan(values - low, high - low)
         bins = tf.minimum(tf.cast(unit * _BINS, tf.int32), _BINS - 1)
-        cumulative = tf.cumsum(tf.math.bincount(bins, minlength=_BINS, maxlength=_BINS))
+        cumulative = tf.cumsum(_count(bins, _BINS))
         chosen = tf.reduce_sum(tf.cast(cumulative < rank, tf.int32))
         rank -= tf.where(chosen > 0, cumulative[tf.maximum(chosen - 1, 0)], 0)
         values = tf.boolean_mask(values, bins == chosen)
@@ -100,8 +98,7 @@ def _quantile(values: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
 
 
 def moments(x: tf.Tensor, *, profile: str, foreground: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and population standard deviation of the foreground, per channel, exact by counting
-    values.
+    """Mean and population standard deviation of the foreground per channel, exact by counting.
 
     Args:
       x: uint8 [*S, C].
@@ -121,7 +118,7 @@ def moments(x: tf.Tensor, *, profile: str, foreground: str) -> tuple[tf.Tensor, 
 
 def _channel_moments(v: tf.Tensor, *, skip_zero: bool) -> tuple[tf.Tensor, tf.Tensor]:
     flat = tf.cast(tf.reshape(v, [-1]), tf.int32)
-    counts = tf.cast(tf.math.bincount(flat, minlength=256, maxlength=256), tf.float64)
+    counts = tf.cast(_count(flat, 256), tf.float64)
     levels = tf.range(256, dtype=tf.float64)
     if skip_zero:
         counts *= tf.cast(levels > 0, tf.float64)
@@ -143,6 +140,15 @@ def standardise(x: tf.Tensor, mean: tf.Tensor, stdev: tf.Tensor, *, foreground: 
     """
     z = (tf.cast(x, tf.float32) - mean) / (stdev + _EPSILON)
     return tf.where(x > 0, z, 0.0) if foreground == "nonzero" else z
+
+
+def _count(values: tf.Tensor, bins: int) -> tf.Tensor:
+    """How often 0 ... bins - 1 occur in an int32 tensor: int32 [bins].
+
+    On the CPU always: a GPU cannot count under TensorFlow's op determinism.
+    """
+    with tf.device("CPU:0"):
+        return tf.math.bincount(values, minlength=bins, maxlength=bins)
 
 
 def class_indices(label: tf.Tensor, label_values: Sequence[int]) -> tf.Tensor:
@@ -211,9 +217,7 @@ def _normalise_record(
 
 
 def _decode(record: Mapping[str, tf.Tensor], foreground: str) -> tf.Tensor:
-    """The intensities of a raw record, flat: uint8 for photographs, float32 for scans of any
-    type.
-    """
+    """The intensities of a raw record, flat: uint8 of photographs, float32 of scans."""
     if foreground == "all":
         return tf.io.decode_raw(record["image"], tf.uint8)
 

@@ -3,8 +3,8 @@
 Raw record (CaseGen -> Transform, Evaluator): a case as it is on disk, cropped to its foreground,
 with everything that is needed to go back to the original grid.
 Normalised record (Transform -> Trainer): `X`, `Y`, `mean`, `stdev` as the reference systems name
-them (8-bit image [*crop, C], 8-bit class indices [*crop], moments [C] in the units of X), and the
-geometry.
+them (image [*crop, C] and class indices [*crop] in 8 bits, moments [C] in the units of X), and
+the geometry of the raw record.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,7 @@ from beam_preprocess.case import Case
 from beam_preprocess.crop import Box, crop, foreground_box
 
 IMAGE_DTYPES = ("uint8", "int16", "uint16", "int32", "float32", "float64")
-"""What intensities may be stored as; others are converted to the smallest of these that holds
-them.
-"""
+"""What intensities may be stored as; others become the smallest of these that holds them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,8 +165,7 @@ def parse_normalised(serialized: tf.Tensor, *, rank: int, channels: int) -> dict
     """Parses one normalised record in a TensorFlow graph.
 
     Returns:
-      The features of `normalised_feature_spec`, with `X` decoded to uint8 [*crop, C] and `Y` to
-      uint8 [*crop].
+      The features of `normalised_feature_spec`; `X` and `Y` are decoded: uint8 [*crop, C], [*crop].
     """
     record = tf.io.parse_single_example(serialized, normalised_feature_spec(rank, channels))
     shape = record["shape"]

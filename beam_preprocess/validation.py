@@ -12,9 +12,7 @@ def require(ok: bool, field: str, value: object, allowed: str) -> None:
 
 
 def require_choices(config: object, section: str) -> None:
-    """Raises ValueError for the first `Literal` field of a config whose value is none of its
-    choices.
-    """
+    """Raises ValueError for the first `Literal` field whose value is none of its choices."""
     hints = get_type_hints(type(config))
     for name in (field.name for field in fields(config)):  # type: ignore[arg-type]
         if get_origin(hints[name]) is Literal:

@@ -47,8 +47,7 @@ class CuratedSchema(base_component.BaseComponent):
 
     Args:
       kind: `records` (raw records) or `statistics` (case statistics).
-      config: Tells the dataset. Give the same config less its folder, so that it is cached for
-        long.
+      config: Tells the dataset. Nothing else of it is kept, so that other changes leave the cache.
       fingerprint: Hash of the code behind it.
     """
 

@@ -36,9 +36,7 @@ class AnomalyError(ValueError):
 
 
 def describe_anomalies(folder: Path) -> list[str]:
-    """Reads all `SchemaDiff.pb` under an anomalies artifact: `fold-0: spacing_x: Out-of-range
-    ...`.
-    """
+    """Reads every `SchemaDiff.pb` of an anomalies artifact: `fold-0: spacing_x: Out of range`."""
     found = []
     for path in sorted(folder.glob("Split-*/SchemaDiff.pb")):
         anomalies = anomalies_pb2.Anomalies.FromString(path.read_bytes())

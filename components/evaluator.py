@@ -1,8 +1,7 @@
 """Evaluator: scores every case of a held-out fold with the exported model of that fold, on Beam.
 
 What is scored is what is served: the model takes the raw intensities of the record and returns
-  label
-values, in one TensorFlow graph.
+label values, in one TensorFlow graph.
 """
 
 import csv
@@ -150,9 +149,7 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
         write_text(output / SCORES, json.dumps(scores, indent=1))
 
     def _score(self, files: Sequence[str], score: _ScoreFile, path: str) -> list[Row]:
-        """Runs the Beam pipeline, which leaves the rows in `path`. Rows are small; volumes are not
-        moved.
-        """
+        """Runs the Beam pipeline, which leaves the rows in `path`: small ones, no volume moves."""
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline

@@ -11,8 +11,7 @@ class GateConfig:
 
     Attributes:
       select: The score that chooses the model: the fold with the largest mean.
-      thresholds: Score -> the smallest cross-validated mean. A run without thresholds is not
-        blessed.
+      thresholds: Score -> the smallest cross-validated mean. Without any, no run is blessed.
     """
 
     select: str

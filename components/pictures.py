@@ -1,6 +1,4 @@
-"""A picture of one scored case: image, truth and prediction side by side, in its most telling
-slice.
-"""
+"""A picture of a scored case: image, truth and prediction side by side, in one telling slice."""
 
 from pathlib import Path
 
@@ -46,9 +44,7 @@ def _enlarge(panel: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _slice(
     image: NDArray[np.generic], truth: NDArray[np.uint8], prediction: NDArray[np.uint8]
 ) -> tuple[NDArray[np.generic], NDArray[np.uint8], NDArray[np.uint8]]:
-    """The axial slice with most truth, or else most prediction; as rows and columns of a
-    picture.
-    """
+    """The axial slice with most truth, or else most prediction, as a picture's rows and columns."""
     if image.ndim == 2:
         return image, truth, prediction
     areas = [np.count_nonzero(a, axis=(0, 1)) for a in (truth, prediction)]

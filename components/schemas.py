@@ -1,6 +1,4 @@
-"""The curated schemas: of raw records (for Transform) and of case statistics (for TFDV), per
-dataset.
-"""
+"""The curated schemas of a dataset: raw records (for Transform), case statistics (for TFDV)."""
 
 from dataclasses import dataclass
 
@@ -55,9 +53,7 @@ def record_schema(info: DatasetInfo) -> schema_pb2.Schema:
 
 
 def statistics_schema(info: DatasetInfo) -> schema_pb2.Schema:
-    """The curated schema of case statistics: every feature is there once per case, within its
-    limits.
-    """
+    """The curated schema of case statistics: every feature once per case, within its limits."""
     limits = LIMITS[info.name]
     text = {"case_id": None, "group": None, "stratum": None, "dtype": None}
     orientations = _ORIENTATIONS_3D if info.rank == 3 else ["image"]

@@ -20,9 +20,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one sub-command. Returns its exit status: 0 done, 1 failed, 2 wrong usage, 3 not
-    blessed.
-    """
+    """Runs a sub-command. Exit status: 0 done, 1 failed, 2 wrong usage, 3 not blessed."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())

@@ -16,8 +16,7 @@ class RunConfig:
 
     Attributes:
       name: Name of the pipeline: lower-case letters, digits and hyphens.
-      output: Run folder: metadata, artifacts, checkpoints, report, and `serving/` with the pushed
-        models.
+      output: Run folder: metadata, artifacts, checkpoints, report, pushed models (`serving/`).
       data: The cohort.
       preprocessing: Intensities to 8 bits.
       model: The network.

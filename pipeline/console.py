@@ -1,6 +1,4 @@
-"""What a run prints: one line per node and our own messages on the terminal, everything in a log
-file.
-"""
+"""What a run prints: a line per node and our own messages; its log file holds everything."""
 
 import copy
 import logging

@@ -1,6 +1,4 @@
-"""Hashes of the code behind each node. TFX's cache sees a node's parameters only, never edited
-code.
-"""
+"""Hashes of the code behind each node: TFX's cache sees parameters only, never edited code."""
 
 import hashlib
 import importlib.metadata
@@ -35,8 +33,9 @@ CODE = {
     "CrossValidation": ("components.cross_validation", "trainer.scoring"),
     "Report": ("components.pictures", "components.report", "trainer.scoring"),
 }
-"""Node -> the modules and packages whose code decides what it writes, less what the entries of the
-nodes before it hold: a node runs again when one before it did.
+"""Node -> the modules and packages whose code decides what it writes.
+
+What the entries of the nodes before it hold is left out: a node runs again when one of them did.
 """
 
 _NOT_OF = {"Trainer": ("presets.py", "scoring.py")}
@@ -44,9 +43,7 @@ _NOT_OF = {"Trainer": ("presets.py", "scoring.py")}
 
 
 def code_fingerprint(node: str) -> str:
-    """Hash of the code behind a node of `CODE`, and of the versions of the frameworks it runs
-    on.
-    """
+    """Hash of the code behind a node of `CODE`, and of the versions of the frameworks below."""
     digest = hashlib.sha256()
     for package in _FRAMEWORKS:
         digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())

@@ -80,9 +80,7 @@ def _places(config: RunConfig, output: Path) -> Places:
 
 
 def _summarise(nodes: dict[str, NodeRun], output: Path, *, seconds: float) -> Summary:
-    """Reads the results of the run's artifacts; the report is copied to where a user looks for
-    it.
-    """
+    """Reads the results of a run's artifacts; copies the report to where a user looks for it."""
     result = read_json(nodes["CrossValidation"].outputs["evaluation"], RESULT)
     report = output / REPORT
     shutil.copyfile(Path(nodes["Report"].outputs["report"]) / REPORT, report)

@@ -23,8 +23,7 @@ class UsageError(ValueError):
 
 
 def add_config_options(parser: ArgumentParser, recipe: str, *, skip: Collection[str] = ()) -> None:
-    """Adds `--recipe`, `--config`, and one dotted option per field, with the recipe's values as
-    defaults.
+    """Adds `--recipe`, `--config`, and a dotted option per field with the recipe's value.
 
     Args:
       parser: Gets the options.
@@ -80,8 +79,9 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
 
 
 def _config_first(argv: Sequence[str]) -> list[str]:
-    """Moves `--config FILE` to the front: jsonargparse lets the later word win, and an option is to
-    override the file wherever it stands.
+    """Moves `--config FILE` to the front, so that options override it wherever it stands.
+
+    jsonargparse lets the later word win.
     """
     pairs = zip(["", *argv], argv, strict=False)
     last = [("--config" not in (before, word.partition("=")[0]), word) for before, word in pairs]
@@ -129,9 +129,7 @@ _UNKNOWN = re.compile(
     r"|there is no field '(?P<field>.+)'"
     r"|Group '(?P<group>.+)' does not accept option '(?P<key>.+)'"
 )
-"""What is said of an unknown option, of a field in a file, and of one in JSON on the command line
-(the last is jsonargparse's).
-"""
+"""What is said of an unknown option, of a field in a file, and (by jsonargparse) in JSON."""
 
 
 def _explain(message: str, parser: ArgumentParser) -> str:

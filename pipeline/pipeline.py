@@ -82,9 +82,7 @@ def create_pipeline(config: RunConfig, places: Places) -> list[BaseNode]:
 
 
 def check_network(config: RunConfig, info: DatasetInfo) -> None:
-    """Raises ValueError unless rank, channels and classes of the network are those of the
-    dataset.
-    """
+    """Raises ValueError unless the network's rank, channels and classes are the dataset's."""
     model, labels = config.model, len(info.label_values)
     classes = (1, 2) if labels == 2 else (labels,)
     for name, value, allowed in (

@@ -1,6 +1,4 @@
-"""Recipes: functions that return one complete config each. A YAML file and options change it from
-there.
-"""
+"""Recipes: functions that return a complete config each, which YAML and options change."""
 
 from collections.abc import Callable
 
@@ -12,9 +10,7 @@ from trainer.presets import PRESETS
 
 
 def brats() -> RunConfig:
-    """BraTS brain scans: the 31.2 M parameter 3D UNet of the references, 5 folds, crops of
-    128^3.
-    """
+    """BraTS brain scans: the 31.2 M parameter 3D UNet of the references, crops of 128^3."""
     return RunConfig(
         name="brats",
         output="runs/brats",
@@ -27,9 +23,7 @@ def brats() -> RunConfig:
 
 
 def dagm() -> RunConfig:
-    """DAGM 2007 surfaces: the 1.9 M parameter 2D UNet of the Cerebras recipe, 5 folds, full
-    images.
-    """
+    """DAGM 2007 surfaces: the 1.9 M parameter 2D UNet of the Cerebras recipe, crops of 256^2."""
     return RunConfig(
         name="dagm",
         output="runs/dagm",
@@ -46,9 +40,7 @@ def dagm() -> RunConfig:
 
 
 def brats_demo() -> RunConfig:
-    """The whole BraTS run in minutes on two cores: 3 folds of small synthetic scans, a tiny 3D
-    UNet.
-    """
+    """The whole BraTS run in minutes on two cores: small synthetic scans, a tiny 3D UNet."""
     return RunConfig(
         name="brats-demo",
         output="demo/brats",
@@ -68,9 +60,7 @@ def brats_demo() -> RunConfig:
 
 
 def dagm_demo() -> RunConfig:
-    """The whole DAGM run in minutes on two cores: 3 folds of synthetic photographs, a tiny 2D
-    UNet.
-    """
+    """The whole DAGM run in minutes on two cores: synthetic photographs, a tiny 2D UNet."""
     return RunConfig(
         name="dagm-demo",
         output="demo/dagm",

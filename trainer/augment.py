@@ -1,5 +1,4 @@
-"""Random crops and changes of one case. Stateless: the same seed gives the same crop, eagerly and
-in tf.data.
+"""Random crops and changes of one case: equal for equal seeds, eagerly and in tf.data.
 
 Shapes: S is the spatial shape ([X, Y, Z] or [H, W]), c the crop's, C channels. A seed is int32 [2].
 """
@@ -36,8 +35,7 @@ def random_crop(
     """Cuts a crop out of stacked channels; volumes smaller than the crop are padded with zeros.
 
     All offsets from 0 to S - c are possible. With probability `foreground_fraction` the crop is
-    placed
-    on a labelled voxel drawn at random: as near to the middle of the crop as the volume allows.
+    placed on a labelled voxel drawn at random: as near to its middle as the volume allows.
 
     Args:
       stack: [*S, C]: image, label and whatever has to be cut out together.
@@ -106,9 +104,7 @@ def random_rotation(stack: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def random_brightness(image: tf.Tensor, seed: tf.Tensor, *, change: float) -> tf.Tensor:
-    """Multiplies every channel of a standardised image [*c, C] by its own factor in 1 - change to
-    1 + change.
-    """
+    """Multiplies each channel of a standardised [*c, C] by its own 1 - change to 1 + change."""
     factors = tf.random.stateless_uniform([image.shape[-1]], seed, 1 - change, 1 + change)
     return image * factors
 

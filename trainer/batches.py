@@ -18,9 +18,7 @@ from trainer.staging import StagedCase
 
 @dataclass(frozen=True, kw_only=True)
 class RecordInfo:
-    """What the pipeline has to know of the records: spatial axes, channels, `nonzero` or `all`
-    foreground.
-    """
+    """What the pipeline has to know of records: rank, channels, foreground (`nonzero`, `all`)."""
 
     rank: int
     channels: int

@@ -34,12 +34,10 @@ class TrainerConfig:
     """How one fold's network is trained.
 
     Attributes:
-      samples: Budget: crops to train on. Steps are samples / batch_size, whatever the number of
-        devices.
+      samples: Budget in crops: samples / batch_size steps, whatever the number of devices.
       batch_size: Crops per step, all devices together.
       crop: Size of the training crop per spatial axis, in voxels.
-      foreground_fraction: Share of crops that are placed on a labelled voxel (0 places all at
-        random).
+      foreground_fraction: Share of crops placed on a labelled voxel; 0 places all at random.
       learning_rate: Constant rate of Adam.
       loss: `dice+ce`, `dice` or `ce` for softmax networks; `bce` for one-logit networks.
       precision: Type of activations; weights, norms and losses stay float32.

@@ -1,6 +1,4 @@
-"""Where a training runs: the one place that knows devices. The loop only sees a
-`tf.distribute.Strategy`.
-"""
+"""Where a training runs: the one place that knows devices. The loop sees a strategy only."""
 
 from typing import Literal
 

@@ -1,8 +1,7 @@
 """Inference on a whole case by a sliding window, as a TensorFlow graph.
 
 Shapes: S spatial shape of the case, w of the window, o of what the network returns for it (o = w
-  for
-`same` convolutions, less for `valid` ones), C channels, K classes.
+for `same` convolutions, less for `valid` ones), C channels, K classes.
 """
 
 from collections.abc import Callable, Sequence
@@ -140,9 +139,7 @@ def window_weights(size: Sequence[int], kind: str) -> NDArray[np.float32]:
 
 
 def to_classes(probabilities: tf.Tensor, *, threshold: float) -> tf.Tensor:
-    """Probabilities [*S, K] -> class indices [*S], uint8: the largest, or p >= threshold where K
-    is 1.
-    """
+    """Probabilities [*S, K] -> classes uint8 [*S]: the largest, or p >= threshold if K is 1."""
     if probabilities.shape[-1] == 1:
         return tf.cast(probabilities[..., 0] >= threshold, tf.uint8)
     return tf.cast(tf.argmax(probabilities, axis=-1, output_type=tf.int32), tf.uint8)

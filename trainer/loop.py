@@ -52,9 +52,7 @@ class RunFolder:
 
 @dataclass
 class _State:
-    """What a checkpoint holds: network, optimiser (with its moments) and the steps that are
-    done.
-    """
+    """What a checkpoint holds: network, optimiser (with its moments) and the steps done."""
 
     network: keras.Model
     optimizer: keras.optimizers.Optimizer

@@ -65,8 +65,7 @@ def reference_ce(labels: Any, logits: Any) -> Any:
 def sigmoid_ce(labels: Any, logits: Any) -> Any:
     """Mean over batch and pixels of the sigmoid cross-entropy of one logit per pixel.
 
-    Labels [B, *S] are 0 or 1, logits [B, *S, 1]. Computed from the logit, so no probability is
-    clipped.
+    Labels [B, *S] are 0 or 1, logits [B, *S, 1]. Computed from the logit: nothing is clipped.
 
     Raises:
       ValueError: if the shapes are others.

@@ -1,6 +1,4 @@
-"""Config of the network: what `build_unet` needs to know, and the shape arithmetic that follows
-from it.
-"""
+"""Config of the network: what `build_unet` needs, and the shape arithmetic that follows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +11,7 @@ from beam_preprocess.validation import require, require_choices, require_positiv
 class ModelConfig:
     """A UNet: encoder levels of two 3-wide convolutions, a bottleneck, and a decoder with skips.
 
-    Level 0 is full resolution, the last level is the bottleneck; each level halves the spatial
-    sizes.
+    Level 0 is full resolution, the last level is the bottleneck; each level halves the sizes.
 
     Attributes:
       rank: Spatial dimensions: 2 for images, 3 for volumes.
@@ -25,8 +22,7 @@ class ModelConfig:
       group_norm_groups: Groups of norm `group`; must divide the channels of every level.
       activation: Activation after each convolution; `leaky_relu` has slope 0.01.
       conv_bias: Whether the 3-wide convolutions have a bias (up-sampling and head always do).
-      padding: `same` keeps sizes; `valid` loses a pixel per side and convolution, and crops the
-        skips.
+      padding: `same` keeps sizes; `valid` loses a pixel per side and convolution, crops skips.
       downsample: Halving by a max-pool, or by stride 2 of the first convolution of the next level.
       upsample: Doubling by a transposed convolution, or by nearest neighbour and a convolution.
       up_kernel: Kernel size of the up-sampling convolution.
@@ -93,8 +89,7 @@ class ModelConfig:
 
         Two valid convolutions lose 4 at every level, a loss weighs 2 ** level in input pixels, and
         the bottleneck is passed once: 4 (D - 1) + 4 D + 4 (D - 1) with D = `downscale`, and the
-          head.
-        For five levels and head 1: 572 -> 388, margin 184 (U-Net, arXiv:1505.04597, figure 1).
+        head. For five levels and head 1: 572 -> 388, margin 184 (U-Net, arXiv:1505.04597, fig. 1).
         """
         return 0 if self.padding == "same" else 12 * self.downscale - 9 + self.head_kernel
 
@@ -139,9 +134,7 @@ class ModelConfig:
         return 0 if self.padding == "same" else 6 * 2**depth - 8
 
     def decoder_filters(self, level: int) -> tuple[int, int, int]:
-        """Channels at decoder `level` after the up-sampling, the first and the second
-        convolution.
-        """
+        """Channels at decoder `level` after up-sampling, first and second convolution."""
         own = self.filters[level]
         if not self.halve_decoder:
             return own, own, own

@@ -1,6 +1,4 @@
-"""Complete network configs by name: those of the published systems, and tiny ones for tests and
-demos.
-"""
+"""Complete network configs by name: the published systems, and tiny ones for tests and demos."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,6 +1,4 @@
-"""What a training shows: a bar on a terminal, plain lines in a log, TensorBoard scalars, a history
-file.
-"""
+"""What a training shows: a bar on a terminal, else lines; TensorBoard scalars, a history file."""
 
 import json
 import logging

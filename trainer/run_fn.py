@@ -1,6 +1,4 @@
-"""TFX Trainer's entry point: trains one fold and exports its model. Knows TFX's arguments, not
-TFX.
-"""
+"""TFX Trainer's entry point: trains and exports one fold. Knows TFX's arguments, not TFX."""
 
 import hashlib
 import json
@@ -23,9 +21,9 @@ def run_fn(fn_args: Any) -> None:
 
     Args:
       fn_args: TFX's `FnArgs`; used are `train_files` (the other folds), `eval_files` (this fold),
-        `serving_model_dir`, `model_run_dir` and `custom_config` with `model`, `trainer`,
-        `inference`, `dataset`, `preprocessing` (each a dict of its config), `state_root`, `title`,
-        `fingerprint`.
+        `serving_model_dir`, `model_run_dir` and `custom_config`: the dicts `model`, `trainer`,
+        `inference`, `dataset` and `preprocessing`, each of its config, and the texts `state_root`,
+        `title` and `fingerprint`.
     """
     given = fn_args.custom_config
     model = from_dict(ModelConfig, given["model"])

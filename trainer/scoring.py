@@ -147,9 +147,7 @@ def score_names(info: DatasetInfo) -> list[str]:
 
 
 def summarise(values: Sequence[float]) -> dict[str, float | int | None]:
-    """`mean`, `std` (population) and `n` of the values that are not NaN; None where there is
-    none.
-    """
+    """`mean`, `std` (population) and `n` of the values but NaN; None, None and 0 of none."""
     finite = [v for v in values if not np.isnan(v)]
     if not finite:
         return {"mean": None, "std": None, "n": 0}

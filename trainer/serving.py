@@ -66,8 +66,7 @@ class Servable(tf.Module):
 
         Returns:
           label: uint8 [*S], the dataset's own label values.
-          probabilities: float32 [*S, K]; outside the foreground's box 1 for background (K > 1) or
-            0.
+          probabilities: float32 [*S, K]; certain background outside the foreground's box.
         """
         spec = self._spec
         start, stop = foreground_bounds(image, spec.foreground)
@@ -165,8 +164,7 @@ def _signature(
 
 
 class LoadedModel:
-    """An exported model, read from a SavedModel folder or from the newest version in a folder of
-    versions.
+    """An exported model, from its SavedModel folder or the newest one in a folder of versions.
 
     Attributes:
       path: The SavedModel folder.

@@ -21,9 +21,7 @@ from beam_preprocess.records import decode_example
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class StagedCase:
-    """A case on local disk: its id, the patient, the sha256 of its record, and the file that holds
-    it.
-    """
+    """A case on local disk: id, patient, sha256 of its record, and the file that holds it."""
 
     case_id: str
     group: str

@@ -58,9 +58,7 @@ def build_unet(
 
 @dataclass(frozen=True)
 class _Layers:
-    """Makes the named layers of one network. A layer's name is its position, and seeds its
-    kernel.
-    """
+    """Makes the layers of one network. A layer's name is its position, and seeds its kernel."""
 
     config: ModelConfig
     seed: int
@@ -77,9 +75,7 @@ class _Layers:
         return self._conv_unit(x, f"{name}_conv2", filters)
 
     def decoder_level(self, x: Any, skip: Any, level: int) -> Any:
-        """[B, *S, C] and skip [B, *2S, C'] -> [B, *2S, C''] (skip larger, result smaller if
-        valid).
-        """
+        """[B, *S, C], skip [B, *2S, C'] -> [B, *2S, C''] (valid: skip larger, result smaller)."""
         up, first, second = self.config.decoder_filters(level)
         name, crop = f"decoder{level}", self.config.skip_crop(level)
         x = self._up_sample(x, f"{name}_up", up)
@@ -195,8 +191,7 @@ def instance_norm(x: Any, gamma: Any, beta: Any, *, epsilon: float) -> Any:
     The gradient is written out because automatic differentiation is slower, and under mixed
     precision keeps a float32 copy of every activation. With z = (x - mean) / std and g the
     incoming gradient: dx = gamma / std * (g - mean(g) - z * mean(g * z)) (Ioffe and Szegedy,
-      arXiv:1502.03167,
-    section 3).
+    arXiv:1502.03167, section 3).
     """
     axes = tuple(range(1, len(x.shape) - 1))
 

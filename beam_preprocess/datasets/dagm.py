@@ -55,9 +55,7 @@ class Dagm:
         self._names = [f"Class{n}" for n in classes]
 
     def list_cases(self, root: Path) -> Listing:
-        """Lists the images of the `Labels.txt` files, and where lists, images and masks
-        disagree.
-        """
+        """Lists the images of every `Labels.txt`, and where lists, images and masks disagree."""
         if listing := missing_root(root):
             return listing
         folders = [f for f in subfolders(root, self._names or None) if _CLASS.match(f.name)]

@@ -26,9 +26,7 @@ def missing_root(root: Path) -> Listing | None:
 
 
 def subfolders(root: Path, names: Iterable[str] | None = None) -> list[Path]:
-    """The folders in `root` (of those names only, if given), sorted by name, stray ones left
-    out.
-    """
+    """The folders in `root`, by name and without stray ones; only those of `names`, if given."""
     wanted = None if names is None else set(names)
     return sorted(
         p

@@ -1,8 +1,7 @@
 """Charts of the report as inline SVG: loss over steps, and how every score spreads over the cases.
 
 Colours and text sizes are classes in `style.css`, so that the charts follow its light, dark,
-narrow and printed layouts; lengths are SVG user units. Everything that comes from outside is
-escaped.
+narrow and printed layouts; lengths are SVG user units. All that comes from outside is escaped.
 """
 
 import math
@@ -54,8 +53,7 @@ def nice_ticks(low: float, high: float, *, smallest: float = 0.0, most: int = 6)
     """Round numbers in equal steps of 1, 2 or 5 times a power of ten.
 
     Args:
-      low, high: What the ticks have to cover; the first is at or below `low`, the last at or above
-        `high`.
+      low, high: What the ticks cover: the first is not above `low`, the last not below `high`.
       smallest: Smallest step, such as 1 for an axis that counts.
       most: About how many ticks.
 

@@ -1,6 +1,4 @@
-"""The report as data, and the page made of it: no file is read but the template and its style
-sheet.
-"""
+"""The report as data, and the page made of it: reads its template and style sheet alone."""
 
 import base64
 from collections.abc import Mapping

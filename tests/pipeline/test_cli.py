@@ -1,0 +1,128 @@
+"""The `unet-tfx` command: its words, its exit statuses, and what it does not import."""
+
+import re
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline import cli
+from pipeline.options import UsageError
+
+HEAVY = ("tfx", "tensorflow", "keras", "apache_beam", "tensorflow_transform", "ml_metadata", "kfp")
+
+
+def run_fresh(*argv: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a new process, which prints the heavy modules that it imported."""
+    code = (
+        "import sys\n"
+        "from pipeline.cli import main\n"
+        "try:\n"
+        f"    status = main({list(argv)!r})\n"
+        "except SystemExit as e:\n"
+        "    status = e.code\n"
+        f"print('imported', sorted(set({HEAVY!r}) & set(sys.modules)))\n"
+        "sys.exit(status)\n"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--help"], ["usage: unet-tfx COMMAND", "run", "predict", "synth", "compile"]),
+        (["run", "--help"], ["usage: unet-tfx run", "--trainer.learning_rate", "--print-config"]),
+        (["predict", "--help"], ["usage: unet-tfx predict", "--model", "--input", "--output"]),
+        (["synth", "--help"], ["usage: unet-tfx synth", "brats", "dagm"]),
+        (["synth", "brats", "--help"], ["usage: unet-tfx synth brats", "--shape", "--seed"]),
+        (["compile", "--help"], ["usage: unet-tfx compile", "--image", "--data_version"]),
+    ],
+    ids=lambda value: " ".join(value) if value[-1] == "--help" else "",
+)
+def test_help_imports_no_framework(argv, words):
+    done = run_fresh(*argv)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("imported []\n")
+    for word in words:
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "^$"),
+        (["fly"], "no command 'fly': use run, predict, synth, compile"),
+        (["run"], "--recipe must be one of brats, .*, got None"),
+        (["run", "--recipe", "brats", "--data.fold", "3"], "did you mean data.folds"),
+        (["run", "--recipe", "brats", "--data.folds", "1"], "data.folds must be .*got 1"),
+        (["predict", "--model", "m"], "--input"),
+        (["predict", "--model", "m", "--input", "i", "--output", "o", "--zzz"], "--zzz"),
+        (["synth"], r"required: brats\|dagm"),
+        (["synth", "brats", "out", "--cases", "three"], "invalid int value: 'three'"),
+        (["compile", "--recipe", "brats", "--output", "x.json"], "--output must be"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_argument_errors_import_no_framework(argv, message):
+    done = run_fresh(*argv)
+    assert done.returncode == cli.EXIT_USAGE
+    assert done.stdout.endswith("imported []\n")
+    assert re.search(message, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_every_command_is_described(capsys):
+    assert cli.main(["-h"]) == 0
+    printed = capsys.readouterr().out
+    for name, (_, what) in cli.COMMANDS.items():
+        assert f"  {name.ljust(7)}  {what}" in printed
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Makes a command `fake` of a function."""
+
+    def make(main):
+        module = SimpleNamespace(main=main)
+        monkeypatch.setitem(sys.modules, "fake_command", module)
+        monkeypatch.setitem(cli.COMMANDS, "fake", ("fake_command", "what it does"))
+        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+
+    return make
+
+
+def raising(error: Exception):
+    def main(argv):
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize("status", [0, 1, 2, 3])
+def test_status_is_that_of_the_command(command, status):
+    given = []
+    command(lambda argv: given.append(argv) or status)
+    assert cli.main(["fake", "--a", "b"]) == status
+    assert given == [["--a", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ValueError("17 cases are torn"), 1),
+        (OSError("17 cases are torn"), 1),
+        (RuntimeError("17 cases are torn"), 1),
+        (UsageError("17 cases are torn"), 2),
+    ],
+)
+def test_errors_are_told_in_one_line(command, capsys, error, status):
+    command(raising(error))
+    assert cli.main(["fake"]) == status
+    assert capsys.readouterr().err == "unet-tfx fake: 17 cases are torn\n"
+
+
+def test_defects_of_ours_keep_their_trace(command):
+    command(raising(TypeError("a defect")))
+    with pytest.raises(TypeError, match="a defect"):
+        cli.main(["fake"])

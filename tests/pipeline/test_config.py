@@ -1,0 +1,90 @@
+"""The rules of a run config, those between its sections above all."""
+
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from pipeline.config import RunConfig
+from pipeline.recipes import brats, dagm
+from trainer.presets import PRESETS
+
+
+def with_crop(config: RunConfig, crop: tuple[int, ...]) -> RunConfig:
+    return replace(config, trainer=replace(config.trainer, crop=crop))
+
+
+def with_window(config: RunConfig, window: tuple[int, ...]) -> RunConfig:
+    return replace(config, inference=replace(config.inference, window=window))
+
+
+@pytest.mark.parametrize("name", ["a", "brats", "brats-2021", "a-", "x9"])
+def test_names(name):
+    assert replace(brats(), name=name).name == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Brats", "brats_2021", "2021", "-brats", "a b", "größe", "a\n"]
+)
+def test_wrong_names(name):
+    message = "^name must be lower-case letters, digits and hyphens, a letter first, got "
+    with pytest.raises(ValueError, match=message) as raised:
+        replace(brats(), name=name)
+    assert str(raised.value).endswith(repr(name))
+
+
+def test_crop_that_cannot_be_halved_at_every_level():
+    """Six levels halve five times: 32 divides 96 and 128, not 100."""
+    message = (
+        r"^trainer.crop \[100, 128, 128\] does not suit the network: "
+        r"input size\[0\] must be a multiple of 32, at least 32 \(nearest: 96, 128\), got 100$"
+    )
+    with pytest.raises(ValueError, match=message):
+        with_crop(brats(), (100, 128, 128))
+    assert with_crop(brats(), (96, 32, 128)).trainer.crop == (96, 32, 128)
+
+
+def test_crop_of_another_rank():
+    message = r"^trainer.crop \[128, 128\] does not suit the network: input size must be 3 sizes"
+    with pytest.raises(ValueError, match=message):
+        with_crop(brats(), (128, 128))
+
+
+def test_window_must_suit_the_network_too():
+    """Four levels halve three times."""
+    message = r"^inference.window \[512, 500\] does not suit .* \(nearest: 496, 504\), got 500$"
+    with pytest.raises(ValueError, match=message):
+        with_window(dagm(), (512, 500))
+
+
+def test_crop_of_a_valid_network_has_its_own_sizes():
+    """U-Net, figure 1: 572 fits, and so does 556; 568 does not."""
+    config = replace(
+        dagm(),
+        model=PRESETS["unet2d-medical"],
+        trainer=replace(dagm().trainer, crop=(572, 572), loss="ce"),
+        inference=replace(dagm().inference, window=(572, 556)),
+    )
+    assert config.model.output_size(config.trainer.crop) == (388, 388)
+    with pytest.raises(ValueError, match=r"^trainer.crop \[568, 572\] .*nearest: 556, 572"):
+        with_crop(config, (568, 572))
+
+
+@pytest.mark.parametrize("loss", ["dice+ce", "dice", "ce"])
+def test_softmax_losses_need_more_than_one_class(loss):
+    softmax = replace(brats(), trainer=replace(brats().trainer, loss=loss))
+    assert (softmax.trainer.loss, softmax.model.classes) == (loss, 4)
+    message = f"^trainer.loss must be 'bce' for one-logit .* model.classes is 1, got '{loss}'$"
+    with pytest.raises(ValueError, match=message.replace("+", r"\+")):
+        replace(dagm(), trainer=replace(dagm().trainer, loss=loss))
+
+
+def test_bce_needs_one_logit():
+    with pytest.raises(ValueError, match=r"^trainer.loss must be .*classes is 4, got 'bce'$"):
+        replace(brats(), trainer=replace(brats().trainer, loss="bce"))
+
+
+def test_configs_are_frozen_and_equal_by_value():
+    config = brats()
+    assert config == brats() != dagm()
+    with pytest.raises(FrozenInstanceError):
+        config.name = "other"

@@ -1,0 +1,268 @@
+"""From words on a command line to a config: recipe, then file, then options; errors in words."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.config import RunConfig
+from pipeline.options import UsageError, build_config, parse, peek_recipe
+from pipeline.recipes import RECIPES, brats
+from pipeline.run_command import make_parser
+
+HELP = "`unet-tfx run --help` lists all fields"
+
+
+def build(*argv: str, recipe: str = "brats") -> RunConfig:
+    parser = make_parser(recipe)
+    options = parse(parser, ["--recipe", recipe, *argv])
+    del options["print_config"]
+    return build_config(parser, options)
+
+
+@pytest.fixture
+def write_yaml(tmp_path):
+    def write(text: str, name: str = "config.yaml") -> str:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe_alone_gives_the_recipe(recipe):
+    assert build(recipe=recipe) == RECIPES[recipe]()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_printed_config_is_read_back(recipe, capsys, write_yaml):
+    """With changes, tuples and dicts among them, and on top of another recipe of its dataset."""
+    changes = ["--data.exclude", '{"case-1": "torn: twice"}', "--trainer.learning_rate", "1e-05"]
+    assert main(["run", "--recipe", recipe, *changes, "--print-config"]) == 0
+    path = write_yaml(capsys.readouterr().out)
+    expected = build(*changes, recipe=recipe)
+    assert expected.data.exclude == {"case-1": "torn: twice"}
+    assert expected.trainer.learning_rate == 1e-5
+    for other in RECIPES:
+        assert build("--config", path, recipe=other) == expected
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--config", "FILE", "--trainer.samples", "5"],
+        ["--trainer.samples", "5", "--config", "FILE"],
+        ["--config=FILE", "--trainer.samples=5"],
+        ["--trainer.samples=5", "--config=FILE"],
+    ],
+)
+def test_options_override_the_file_and_the_file_the_recipe(argv, write_yaml):
+    path = write_yaml("trainer: {samples: 7, batch_size: 1}\ndata: {folds: 3}\n")
+    config = build(*(word.replace("FILE", path) for word in argv))
+    assert (config.trainer.samples, config.trainer.batch_size, config.data.folds) == (5, 1, 3)
+    assert config.trainer.crop == brats().trainer.crop
+
+
+def test_the_later_of_two_files_wins(write_yaml):
+    first = write_yaml("data: {folds: 3, fold_seed: 1}\n", "first.yaml")
+    second = write_yaml("data: {folds: 4}\n", "second.yaml")
+    config = build("--config", first, "--data.root", "x", "--config", second)
+    assert (config.data.folds, config.data.fold_seed, config.data.root) == (4, 1, "x")
+
+
+def test_thresholds_are_replaced_as_a_whole_or_one_by_one(write_yaml):
+    path = write_yaml("gate: {thresholds: {WT: 0.5}}\n")
+    assert build("--config", path).gate.thresholds == {"WT": 0.5}
+    assert build("--gate.thresholds", '{"ET": 0.1}').gate.thresholds == {"ET": 0.1}
+    one = build("--gate.thresholds.WT", "0.5").gate.thresholds
+    assert one == {"WT": 0.5, "TC": 0.75, "ET": 0.7}
+
+
+def test_values_get_their_types():
+    config = build("--model.filters", "[4, 8]", "--trainer.augment.flips", "false", "--name", "x")
+    assert config == replace(
+        brats(),
+        name="x",
+        model=replace(brats().model, filters=(4, 8)),
+        trainer=replace(brats().trainer, augment=replace(brats().trainer.augment, flips=False)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "parts"),
+    [
+        (["--data.fold", "3"], ["--data.fold 3", "did you mean data.folds or data.fold_seed?"]),
+        (["--sampels", "3"], ["--sampels 3", "did you mean trainer.samples?", HELP]),
+        (["--trainer.augment.flip", "1"], ["did you mean trainer.augment.flips"]),
+        (["--optimizer.learning_rate=1"], ["did you mean trainer.learning_rate?"]),
+        (["--zzz", "1"], ["unrecognized arguments: --zzz 1: " + HELP]),
+        (["extra"], ["unrecognized arguments: extra: " + HELP]),
+        (["--print_config"], ["did you mean print-config?"]),
+        (["--trainer", '{"sampels": 4}'], ["'sampels'", "did you mean trainer.samples?"]),
+    ],
+    ids=lambda value: " ".join(value) if value[-1] != HELP and "did" not in value[-1] else "",
+)
+def test_unknown_options(argv, parts):
+    with pytest.raises(UsageError) as raised:
+        build(*argv)
+    for part in parts:
+        assert part in str(raised.value)
+
+
+def test_no_hint_where_nothing_is_near():
+    with pytest.raises(UsageError) as raised:
+        build("--zzz", "1")
+    assert "did you mean" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [
+        ("data.folds", "three", "int"),
+        ("data.folds", "2.5", "int"),
+        ("trainer.learning_rate", "fast", "float"),
+        ("trainer.deterministic", "maybe", "bool"),
+        ("model.filters", "8", "tuple"),
+        ("trainer.augment.brightness", "high", "float"),
+        ("preprocessing.clip_percentiles", "[1, 2, 3]", "2 elements"),
+        ("data.dataset", "lung", "['brats', 'dagm']"),
+        ("trainer.loss", "mse", "['dice+ce', 'dice', 'ce', 'bce']"),
+        ("model.rank", "4", "[2, 3]"),
+    ],
+)
+def test_wrong_type_or_choice(field, value, allowed):
+    """The message names the field, its value and what is allowed."""
+    with pytest.raises(UsageError) as raised:
+        build(f"--{field}", value)
+    message = str(raised.value)
+    assert f'"{field}"' in message and allowed in message
+    assert message.endswith(f"Got value: {value}")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("model.filters", "[4, eight]", 'key "model.filters":.*int.*Got value: eight'),
+        ("gate.thresholds", '{"WT": "high"}', 'key "gate.thresholds":.*float.*Got value: high'),
+        ("data.exclude", '{"case": 1}', 'key "data.exclude":.*str.*Got value: 1'),
+        ("trainer.augment", '{"brightness": "high"}', "brightness.*float.*Got value: high"),
+        ("trainer", '{"augment": null}', "^trainer.augment must be fields .*got None$"),
+        ("gate", '{"thresholds": null}', "^gate.thresholds must be set .*got None$"),
+    ],
+)
+def test_wrong_nested_value(field, value, message):
+    with pytest.raises(UsageError, match=f"(?s){message}"):
+        build(f"--{field}", value)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--data.folds", "1"], "data.folds must be between 2 and 20, got 1"),
+        (["--data.folds", "21"], "data.folds must be between 2 and 20, got 21"),
+        (["--trainer.seed", "-1"], "trainer.seed must be between 0 and 2147483647, got -1"),
+        (["--trainer.learning_rate", "0"], "trainer.learning_rate must be above 0, got 0.0"),
+        (["--gate.thresholds.WT", "1.5"], "gate.thresholds.WT must be between 0 and 1, got 1.5"),
+        (["--name", "Brats"], "name must be lower-case letters, digits and hyphens"),
+        (["--data.classes", "[1]"], "data.classes must be empty for dataset 'brats'"),
+        (
+            ["--trainer.augment.brightness", "2"],
+            "trainer.augment.brightness must be at least 0 and below 1, got 2.0",
+        ),
+        (["--trainer.crop", "[100,96,96]"], "(nearest: 96, 128), got 100"),
+        (["--trainer.loss", "bce"], "model.classes is 4, got 'bce'"),
+    ],
+)
+def test_out_of_range(argv, message):
+    with pytest.raises(UsageError) as raised:
+        build(*argv)
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dat: {folds: 3}", "there is no field 'dat': did you mean data? "),
+        ("data: {fold: 3}", "there is no field 'data.fold': did you mean data.folds or "),
+        ("trainer: {augment: {flip: 1}}", "no field 'trainer.augment.flip': did you mean trainer."),
+        ("samples: 3", "there is no field 'samples': did you mean trainer.samples or "),
+        ("zzz: 3", f"there is no field 'zzz': {HELP}"),
+        ("recipe: dagm", f"there is no field 'recipe': {HELP}"),
+        ("config: other.yaml", f"there is no field 'config': {HELP}"),
+        ("data: 3", "data must be fields and their values, got 3"),
+        ("trainer: {augment: [1]}", "trainer.augment must be fields and their values, got [1]"),
+        ("data:", "data must be fields and their values, got None"),
+        ("data: {root: null}", "data.root must be set to a value, or left out, got None"),
+        ("trainer: {samples: null}", "trainer.samples must be set to a value, or left out"),
+        ("# all: commented", "a config must be fields and their values, got None"),
+        ("- name", "a config must be fields and their values, got ['name']"),
+        ("data: {folds: 3", "while parsing a flow mapping"),
+    ],
+)
+def test_wrong_files_are_told_with_their_path(text, message, write_yaml):
+    path = write_yaml(text)
+    with pytest.raises(UsageError) as raised:
+        build("--config", path)
+    assert str(raised.value).startswith(f"--config {path}: ")
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("data: {folds: three}", ['"data.folds"', "int", "Got value: three"]),
+        ("data: {folds: true}", ['"data.folds"', "int", "Got value: True"]),
+        ("name: 3", ['"name"', "str", "Got value: 3"]),
+        ("model: {norm: layer}", ['"model.norm"', "'instance'", "Got value: layer"]),
+        ("model: {filters: [4, null]}", ['"model.filters"', "int", "Got value: None"]),
+        ("data: {folds: 30}", ["data.folds must be between 2 and 20, got 30"]),
+        ("trainer: {augment: {brightness: 3}}", ["trainer.augment.brightness", "got 3.0"]),
+    ],
+)
+def test_wrong_values_in_a_file(text, parts, write_yaml):
+    with pytest.raises(UsageError) as raised:
+        build("--config", write_yaml(text))
+    for part in parts:
+        assert part in str(raised.value)
+
+
+def test_missing_file(tmp_path):
+    path = tmp_path / "none.yaml"
+    with pytest.raises(UsageError, match=f"^--config {path}: .*No such file"):
+        build("--config", str(path))
+
+
+@pytest.mark.parametrize("option", ["--config", "--trainer.samples", "--recipe"])
+def test_option_without_value(option):
+    with pytest.raises(UsageError, match=f"{option}.*expected one argument"):
+        build(option)
+
+
+@pytest.mark.parametrize(
+    ("argv", "recipe"),
+    [
+        (["--recipe", "dagm"], "dagm"),
+        (["--name", "x", "--recipe=brats-demo"], "brats-demo"),
+        (["--recipe", "dagm", "--recipe", "brats"], "brats"),
+    ],
+)
+def test_peek_recipe(argv, recipe):
+    assert peek_recipe(argv) == recipe
+
+
+@pytest.mark.parametrize(
+    ("argv", "got"),
+    [
+        ([], "None"),
+        (["--name", "brats"], "None"),
+        (["--recipe"], "''"),
+        (["--recipe", "lung"], "'lung'"),
+        (["--recipe=brat"], "'brat'"),
+        (["--recipes", "brats"], "None"),
+    ],
+)
+def test_missing_or_unknown_recipe(argv, got):
+    message = f"^--recipe must be one of brats, dagm, brats-demo, dagm-demo, got {got}$"
+    with pytest.raises(UsageError, match=message):
+        peek_recipe(argv)

@@ -1,0 +1,220 @@
+"""The DAG: which nodes, in which order, on which folds, and which networks and gates it refuses."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from pipeline.fingerprints import CODE, code_fingerprint
+from pipeline.recipes import RECIPES, brats, brats_demo, dagm
+from trainer.presets import PRESETS
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def dag():
+    """The module; it imports TFX."""
+    from pipeline import pipeline
+
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def places(dag):
+    return dag.Places(
+        pipeline_root="/run/artifacts",
+        serving="/run/serving",
+        state="/run/state",
+        data_fingerprint="d4ta",
+    )
+
+
+@pytest.fixture(scope="module")
+def nodes(dag, places):
+    """The nodes of the recipe `brats-demo`, of three folds, by id."""
+    return {node.id: node for node in dag.create_pipeline(brats_demo(), places)}
+
+
+def ancestors(node) -> set[str]:
+    """Ids of all nodes whose outputs a node reads, at first or second hand."""
+    near = [channel.producer_component for channel in node.inputs.values()]
+    return {n.id for n in near} | {i for n in near for i in ancestors(n)}
+
+
+def kind(node_id: str) -> str:
+    """The entry of `CODE` that a node goes by."""
+    schema = node_id in ("RecordSchema", "StatisticsSchema")
+    return "CuratedSchema" if schema else node_id.partition("-")[0]
+
+
+def test_nodes_in_the_order_they_run(nodes):
+    assert list(nodes) == [
+        *("CaseGen", "StatisticsGen", "StatisticsSchema", "ExampleValidator", "DataGate"),
+        *("RecordSchema", "Transform"),
+        *("Trainer-fold-0", "Evaluator-fold-0"),
+        *("Trainer-fold-1", "Evaluator-fold-1"),
+        *("Trainer-fold-2", "Evaluator-fold-2"),
+        *("CrossValidation", "Pusher", "Report"),
+    ]
+
+
+def test_every_node_comes_after_what_it_needs(nodes):
+    done = set()
+    for node in nodes.values():
+        assert {n.id for n in node.upstream_nodes} <= done
+        done.add(node.id)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_no_underscore_in_ids_and_two_nodes_per_fold(dag, places, recipe):
+    config = RECIPES[recipe]()
+    ids = [node.id for node in dag.create_pipeline(config, places)]
+    assert not [i for i in ids if "_" in i]
+    assert len(ids) == len(set(ids)) == 10 + 2 * config.data.folds
+
+
+@pytest.mark.parametrize("fold", range(3))
+def test_each_fold_is_held_out_once(nodes, fold):
+    trainer = nodes[f"Trainer-fold-{fold}"].exec_properties
+    others = [f"fold-{i}" for i in range(3) if i != fold]
+    assert json.loads(trainer["train_args"])["splits"] == others
+    assert json.loads(trainer["eval_args"])["splits"] == [f"fold-{fold}"]
+    evaluator = nodes[f"Evaluator-fold-{fold}"]
+    assert evaluator.exec_properties["split"] == f"fold-{fold}"
+    assert evaluator.inputs["model"].producer_component_id == f"Trainer-fold-{fold}"
+    assert evaluator.inputs["examples"].producer_component_id == "CaseGen"
+
+
+def test_transform_leaves_the_test_split_alone(nodes):
+    splits = json.loads(nodes["Transform"].exec_properties["splits_config"])
+    assert splits == {"analyze": ["fold-0"], "transform": ["fold-0", "fold-1", "fold-2"]}
+
+
+def test_nothing_is_transformed_before_the_gate(nodes):
+    assert "DataGate" in {n.id for n in nodes["Transform"].upstream_nodes}
+
+
+def test_folds_arrive_by_name(nodes):
+    given = {n: c.producer_component_id for n, c in nodes["CrossValidation"].inputs.items()}
+    assert given == {"examples": "CaseGen"} | {
+        f"{name}_{i}": f"{node}-fold-{i}"
+        for name, node in (("model", "Trainer"), ("evaluation", "Evaluator"))
+        for i in range(3)
+    }
+    given = {n: c.producer_component_id for n, c in nodes["Report"].inputs.items()}
+    assert given == {"cross_validation": "CrossValidation"} | {
+        f"{name}_{i}": f"{node}-fold-{i}"
+        for name, node in (("model_run", "Trainer"), ("evaluation", "Evaluator"))
+        for i in range(3)
+    }
+
+
+def test_pusher_pushes_the_chosen_model_where_it_is_blessed(nodes):
+    pusher = nodes["Pusher"]
+    given = {n: (c.producer_component_id, c.output_key) for n, c in pusher.inputs.items()}
+    assert given == {
+        "model": ("CrossValidation", "model"),
+        "model_blessing": ("CrossValidation", "blessing"),
+    }
+    destination = json.loads(pusher.exec_properties["push_destination"])
+    assert destination["filesystem"]["base_directory"] == "/run/serving"
+
+
+def test_trainer_gets_all_that_decides(nodes):
+    config = brats_demo()
+    given = json.loads(nodes["Trainer-fold-1"].exec_properties["custom_config"])
+    assert (given["title"], given["state_root"]) == ("Trainer-fold-1", "/run/state")
+    assert given["model"]["filters"] == list(config.model.filters)
+    assert given["trainer"]["samples"] == config.trainer.samples
+    assert given["trainer"]["augment"]["brightness"] == config.trainer.augment.brightness
+    assert given["inference"]["window"] == [32, 32, 32]
+    assert given["preprocessing"]["profile"] == "corrected"
+    assert given["dataset"]["channels"] == ["t1", "t1ce", "t2", "flair"]
+
+
+def test_every_node_of_ours_is_cached_by_its_code(nodes):
+    found = set()
+    for node_id, node in nodes.items():
+        if kind(node_id) in CODE:
+            assert code_fingerprint(kind(node_id)) in json.dumps(node.exec_properties)
+            found.add(kind(node_id))
+    assert found == set(CODE)
+
+
+def test_case_gen_is_cached_by_the_data_too(nodes):
+    fingerprint = nodes["CaseGen"].exec_properties["fingerprint"]
+    assert fingerprint == "d4ta" + code_fingerprint("CaseGen")
+
+
+@pytest.mark.parametrize(
+    ("node_id", "before"),
+    [
+        ("DataGate", {"CaseGen", "CuratedSchema"}),
+        ("Transform", {"CaseGen", "CuratedSchema"}),
+        ("Trainer-fold-1", {"CaseGen", "CuratedSchema", "Transform"}),
+        ("Evaluator-fold-1", {"CaseGen", "CuratedSchema", "Transform", "Trainer"}),
+        (
+            "CrossValidation",
+            {"CaseGen", "CuratedSchema", "Transform", "Trainer", "Evaluator"},
+        ),
+        (
+            "Report",
+            {"CaseGen", "CuratedSchema", "Transform", "Trainer", "Evaluator", "CrossValidation"},
+        ),
+    ],
+)
+def test_what_a_node_reads_at_second_hand(nodes, node_id, before):
+    """`BEFORE` in test_fingerprints is this table."""
+    assert {kind(i) for i in ancestors(nodes[node_id])} & set(CODE) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"in_channels": 3}, "^model.in_channels must be 4 for dataset 'brats', got 3$"),
+        ({"classes": 3}, "^model.classes must be 4 for dataset 'brats', got 3$"),
+    ],
+)
+def test_network_that_does_not_suit_brain_scans(dag, places, change, message):
+    config = brats()
+    config = replace(config, model=replace(config.model, **change))
+    with pytest.raises(ValueError, match=message):
+        dag.create_pipeline(config, places)
+
+
+def test_network_of_another_rank(dag, places):
+    """A config of photographs, on brain scans."""
+    config = replace(dagm(), data=brats().data)
+    with pytest.raises(ValueError, match="^model.rank must be 3 for dataset 'brats', got 2$"):
+        dag.create_pipeline(config, places)
+
+
+def test_photographs_take_one_logit_or_two_classes(dag):
+    from beam_preprocess.datasets.dagm import Dagm
+
+    for classes in (1, 2):
+        config = replace(
+            dagm(),
+            model=replace(PRESETS["unet2d-dagm"], classes=classes),
+            trainer=replace(dagm().trainer, loss="bce" if classes == 1 else "ce"),
+        )
+        assert dag.check_network(config, Dagm.info) is None
+    config = replace(config, model=replace(config.model, classes=3))
+    with pytest.raises(ValueError, match="^model.classes must be 1 or 2 for .*'dagm', got 3$"):
+        dag.check_network(config, Dagm.info)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"select": "Wt"}, r"^gate.select must be one of \[.*'WT'.*\] for .*'brats', got 'Wt'$"),
+        ({"thresholds": {"WT": 0.5, "tc": 0.5}}, r"^gate.thresholds must be one of .*got 'tc'$"),
+    ],
+)
+def test_gate_that_asks_for_unknown_scores(dag, places, change, message):
+    """Told before anything is trained."""
+    config = brats()
+    config = replace(config, gate=replace(config.gate, **change))
+    with pytest.raises(ValueError, match=message):
+        dag.create_pipeline(config, places)
