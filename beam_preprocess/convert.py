@@ -122,11 +122,12 @@ class ConvertShards(beam.PTransform):
 
 def read_results(results_root: str, shards: Sequence[Shard]) -> list[Problem]:
     """Reads the problems of all shards; a shard without a result is an error."""
-    files = {p.stem: p for p in Path(results_root).glob("*.json")}
-    missing = [s for s in shards if f"{s.split}-{s.index:05d}" not in files]
+    paths = [Path(results_root) / f"{s.split}-{s.index:05d}.json" for s in shards]
+    missing = [p.stem for p in paths if not p.exists()]
     if missing:
         raise RuntimeError(
-            f"{len(missing)} of {len(shards)} shards were not converted: {missing[0]}"
+            f"every shard must be converted, {len(missing)} of {len(shards)} were not:"
+            f" {missing[:5]}"
         )
-    results = [json.loads(p.read_text(encoding="utf-8")) for p in files.values()]
+    results = [json.loads(p.read_text(encoding="utf-8")) for p in paths]
     return [Problem(**p) for r in results for p in r["problems"]]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +32,11 @@ def fingerprint_folder(root: Path, memory: Path) -> str:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    return (p for p in sorted(root.rglob("*")) if p.is_file() and not is_stray(p))
+    """All files below, sorted; through links too, as the listing of a dataset goes."""
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        subfolders[:] = sorted(s for s in subfolders if not is_stray(Path(s)))
+        paths = (Path(folder, name) for name in sorted(names))
+        yield from (p for p in paths if p.is_file() and not is_stray(p))
 
 
 def _hash_file(path: Path) -> str:

@@ -1,5 +1,6 @@
 """DataGate: stops the run where ExampleValidator found an anomaly, and says which in words."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,24 @@ class AnomalyError(ValueError):
         )
 
 
-def describe_anomalies(folder: Path) -> list[str]:
-    """Reads every `SchemaDiff.pb` of an anomalies artifact: `fold-0: spacing_x: Out of range`."""
+def describe_anomalies(folder: Path, splits: Sequence[str]) -> list[str]:
+    """Reads the anomalies of all splits: `fold-0: spacing_x: Out-of-range values: ...`.
+
+    Args:
+      folder: Of the anomalies artifact.
+      splits: Its splits.
+
+    Raises:
+      FileNotFoundError: A split was not validated.
+    """
     found = []
-    for path in sorted(folder.glob("Split-*/SchemaDiff.pb")):
-        anomalies = anomalies_pb2.Anomalies.FromString(path.read_bytes())
-        split = path.parent.name.removeprefix("Split-")
-        for name, info in sorted(anomalies.anomaly_info.items()):
+    for split in splits:
+        content = (folder / f"Split-{split}" / "SchemaDiff.pb").read_bytes()
+        anomalies = anomalies_pb2.Anomalies.FromString(content)
+        named = {**anomalies.anomaly_info}
+        if anomalies.HasField("dataset_anomaly_info"):
+            named["all cases"] = anomalies.dataset_anomaly_info
+        for name, info in sorted(named.items()):
             found.append(f"{split}: {name}: {info.short_description}: {info.description}")
     return found
 
@@ -56,7 +68,9 @@ class DataGateExecutor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Reads the anomalies of every split."""
-        anomalies = describe_anomalies(Path(artifact_utils.get_single_uri(input_dict["anomalies"])))
+        artifact = artifact_utils.get_single_instance(input_dict["anomalies"])
+        splits = artifact_utils.decode_split_names(artifact.split_names)
+        anomalies = describe_anomalies(Path(artifact.uri), splits)
         if anomalies:
             raise AnomalyError(anomalies)
         uri = artifact_utils.get_single_uri(output_dict["approval"])

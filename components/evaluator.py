@@ -7,6 +7,7 @@ label values, in one TensorFlow graph.
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -104,7 +105,12 @@ class _ScoreFile(beam.DoFn):
 
 
 def check_counts(expected: Iterable[str], rows: Sequence[Row]) -> None:
-    """Raises RuntimeError unless the cases of `rows` are exactly the expected ones."""
+    """Raises RuntimeError unless the cases of `rows` are the expected ones, each scored once."""
+    twice = [key for key, n in Counter((r.case_id, r.metric) for r in rows).items() if n > 1]
+    if twice:
+        raise RuntimeError(
+            f"every case must be scored once, scored more often: {sorted(twice)[:5]}"
+        )
     scored, listed = {r.case_id for r in rows}, set(expected)
     if scored != listed:
         raise RuntimeError(

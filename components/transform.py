@@ -1,7 +1,8 @@
 """TFX's Transform with a bounded batch: left to Beam, batches of whole volumes eat the memory."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 from tfx import types
 from tfx.components import Transform
@@ -18,12 +19,21 @@ class _BoundedProcessor(executor.TransformProcessor):
         return RECORDS_PER_BATCH
 
 
-class BoundedTransformExecutor(executor.Executor):
-    """Transform's executor, two records a batch.
-
-    TFX has no parameter for it, and makes the processor inside `Do`, by the name that it has in its
-    module: there, the name stands for ours as long as `Do` takes.
+@contextmanager
+def _bounded_processor() -> Iterator[None]:
+    """TFX has no parameter for it, and makes the processor by the name that it has in its module:
+    there, the name stands for ours for a while.
     """
+    original = executor.TransformProcessor
+    executor.TransformProcessor = _BoundedProcessor
+    try:
+        yield
+    finally:
+        executor.TransformProcessor = original
+
+
+class BoundedTransformExecutor(executor.Executor):
+    """Transform's executor, two records a batch."""
 
     def Do(  # noqa: N802
         self,
@@ -32,7 +42,7 @@ class BoundedTransformExecutor(executor.Executor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Transforms the records of all splits."""
-        with mock.patch.object(executor, "TransformProcessor", _BoundedProcessor):
+        with _bounded_processor():
             super().Do(input_dict, output_dict, exec_properties)
 
 

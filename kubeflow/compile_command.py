@@ -12,8 +12,9 @@ from jsonargparse import ArgumentParser, Namespace
 from beam_preprocess.validation import require
 from kubeflow.config import MOUNT, ClusterConfig, check_run
 from pipeline.config import RunConfig
-from pipeline.options import UsageError, add_config_options, build_config, parse, peek_recipe
+from pipeline.options import add_config_options, build_config, parse, peek_recipe
 from pipeline.recipes import RECIPES
+from pipeline.usage import UsageError
 
 _DESCRIPTION = """Writes the DAG of `unet-tfx run` as a Kubeflow Pipelines spec (schema version
 2.1.0), without a cluster and without the data. Paths are those that pods see; the pipeline root is

@@ -6,7 +6,9 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-EXIT_ERROR, EXIT_USAGE, EXIT_NOT_BLESSED = 1, 2, 3
+from pipeline.usage import UsageError
+
+EXIT_ERROR, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 COMMANDS = {
     "run": (
@@ -35,7 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command.main(words[1:])
     except (ValueError, OSError, RuntimeError) as e:
         print(f"unet-tfx {words[0]}: {e}", file=sys.stderr)
-        return EXIT_USAGE if type(e).__name__ == "UsageError" else EXIT_ERROR
+        return EXIT_USAGE if isinstance(e, UsageError) else EXIT_ERROR
+    except KeyboardInterrupt:
+        print(f"unet-tfx {words[0]}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 def _overview() -> str:

@@ -39,6 +39,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         allowed = "lower-case letters, digits and hyphens, a letter first"
         require(bool(re.fullmatch("[a-z][a-z0-9-]*", self.name)), "name", self.name, allowed)
+        require(not set(self.output) & set("*?[]"), "output", self.output, "a path without * ? [ ]")
         self._check_size("trainer.crop", self.trainer.crop)
         self._check_size("inference.window", self.inference.window)
         require(

@@ -6,7 +6,10 @@ import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
-_FRAMEWORKS = ("tfx", "tensorflow", "keras", "tensorflow-transform")
+_FRAMEWORKS = (
+    *("tfx", "tensorflow", "keras", "tensorflow-transform", "apache-beam"),
+    *("numpy", "nibabel", "isal", "pillow", "scikit-learn", "jinja2"),
+)
 
 _CASES = (
     *("beam_preprocess.case", "beam_preprocess.checks", "beam_preprocess.config_io"),

@@ -1,15 +1,18 @@
 """Runs the DAG on this machine: TFX's LocalDagRunner, ML Metadata in SQLite."""
 
+import fcntl
 import json
 import logging
-import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from ml_metadata.metadata_store import MetadataStore
 from tfx import v1 as tfx
+from tfx.utils import path_utils
 
 from beam_preprocess.atomic import write_text
 from beam_preprocess.fingerprint import fingerprint_folder
@@ -18,10 +21,12 @@ from pipeline.config import RunConfig
 from pipeline.config_text import config_text
 from pipeline.console import adopt_frameworks, set_up_logging
 from pipeline.lineage import NodeRun, read_last_run
-from pipeline.pipeline import BEAM_ARGS, Places, create_pipeline
+from pipeline.pipeline import BEAM_ARGS, Places, check_config, create_pipeline
+from pipeline.served import ensure_served
 from pipeline.summary import Summary, describe_nodes, peak_rss_bytes, summary_table
 
 EXIT_BLESSED, EXIT_NOT_BLESSED = 0, 3
+SUMMARY = "summary.json"
 _log = logging.getLogger(__name__)
 
 
@@ -30,11 +35,45 @@ def run(config: RunConfig) -> int:
 
     Raises:
       RunError: A node failed; the message is that of its error, the whole trace is in the log file.
+        Or another run is using the run folder.
+      ValueError: The network or the gate does not suit the dataset.
     """
     started = time.monotonic()
+    check_config(config)
     output = Path(config.output).absolute()
+    with _only_run(output):
+        nodes = _run_pipeline(config, output)
+        summary = _summarise(nodes, output, seconds=time.monotonic() - started)
+        write_text(output / SUMMARY, json.dumps(asdict(summary), indent=1))
+    sys.stdout.write(summary_table(summary) + "\n")
+    return EXIT_BLESSED if summary.blessed else EXIT_NOT_BLESSED
+
+
+class RunError(RuntimeError):
+    """A run that could not be done."""
+
+
+@contextmanager
+def _only_run(output: Path) -> Iterator[None]:
+    """Holds the lock of a run folder: two runs would write into each other's files."""
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise RunError(
+                f"a run folder is for one run at a time, another one is running in {output}:"
+                " wait for it, or set output to another folder"
+            ) from e
+        yield
+
+
+def _run_pipeline(config: RunConfig, output: Path) -> dict[str, NodeRun]:
+    """Runs all nodes. What an earlier run left as its result is removed first."""
     set_up_logging(output / "logs" / "run.log")
     adopt_frameworks()
+    for name in (SUMMARY, REPORT):
+        (output / name).unlink(missing_ok=True)
     write_text(output / "config.yaml", config_text(config))
     _log.info("pipeline %s in %s", config.name, output)
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
@@ -48,24 +87,12 @@ def run(config: RunConfig) -> int:
         beam_pipeline_args=list(BEAM_ARGS),
         enable_cache=True,
     )
-    _run_nodes(pipeline, output)
-    nodes = read_last_run(MetadataStore(connection))
-    summary = _summarise(nodes, output, seconds=time.monotonic() - started)
-    write_text(output / "summary.json", json.dumps(asdict(summary), indent=1))
-    sys.stdout.write(summary_table(summary) + "\n")
-    return EXIT_BLESSED if summary.blessed else EXIT_NOT_BLESSED
-
-
-class RunError(RuntimeError):
-    """A node of the pipeline failed."""
-
-
-def _run_nodes(pipeline: tfx.dsl.Pipeline, output: Path) -> None:
     try:
         tfx.orchestration.LocalDagRunner().run(pipeline)
     except Exception as e:
         logging.getLogger("tfx").exception("the run failed")
         raise RunError(f"{e}\nthe whole story is in {output / 'logs' / 'run.log'}") from e
+    return read_last_run(MetadataStore(connection))
 
 
 def _places(config: RunConfig, output: Path) -> Places:
@@ -83,15 +110,17 @@ def _summarise(nodes: dict[str, NodeRun], output: Path, *, seconds: float) -> Su
     """Reads the results of a run's artifacts; copies the report to where a user looks for it."""
     result = read_json(nodes["CrossValidation"].outputs["evaluation"], RESULT)
     report = output / REPORT
-    shutil.copyfile(Path(nodes["Report"].outputs["report"]) / REPORT, report)
-    pushed = sorted((output / "serving").glob("[0-9]*"), key=lambda p: int(p.name))
+    page = Path(nodes["Report"].outputs["report"]) / REPORT
+    write_text(report, page.read_text(encoding="utf-8"))
+    chosen = Path(path_utils.serving_model_dir(nodes["CrossValidation"].outputs["model"]))
+    model = str(ensure_served(chosen, output / "serving")) if result["blessed"] else None
     return Summary(
         blessed=result["blessed"],
         reasons=result["reasons"],
         scores=result["scores"],
         folds=result["folds"],
         cases=result["cases"],
-        model=str(pushed[-1]) if result["blessed"] and pushed else None,
+        model=model,
         report=str(report),
         logs=str(output / "state"),
         nodes=describe_nodes(nodes),

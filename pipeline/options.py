@@ -13,13 +13,10 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from beam_preprocess.validation import require
 from pipeline.config import RunConfig
 from pipeline.recipes import RECIPES
+from pipeline.usage import UsageError
 
 _NO_FIELDS = {"h", "help", "recipe", "config", "print-config"}
 """Options that are no fields of a config: a YAML file cannot hold them."""
-
-
-class UsageError(ValueError):
-    """A command line or config file that cannot be used as it is."""
 
 
 def add_config_options(parser: ArgumentParser, recipe: str, *, skip: Collection[str] = ()) -> None:

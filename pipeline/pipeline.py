@@ -46,19 +46,13 @@ def create_pipeline(config: RunConfig, places: Places) -> list[BaseNode]:
     Raises:
       ValueError: Network or gate do not suit the dataset.
     """
+    check_config(config)
     info = get_dataset(config.data).info
-    check_network(config, info)
-    check_gate(config.gate, info)
     cases = CaseGen(config.data, fingerprint=places.data_fingerprint + code_fingerprint("CaseGen"))
-    statistics = tfx.components.StatisticsGen(examples=cases.outputs["case_statistics"])
-    statistics_schema = _schema("statistics", config).with_id("StatisticsSchema")
-    validator = tfx.components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=statistics_schema.outputs["schema"]
-    )
-    gate = DataGate(validator.outputs["anomalies"], fingerprint=code_fingerprint("DataGate"))
+    checks = _data_checks(cases, config)
     record_schema = _schema("records", config).with_id("RecordSchema")
     transform = _transform(cases, record_schema, config, info)
-    transform.add_upstream_node(gate)
+    transform.add_upstream_node(checks[-1])
 
     folds = range(config.data.folds)
     trainers = [_trainer(transform, config, info, places, i) for i in folds]
@@ -70,15 +64,28 @@ def create_pipeline(config: RunConfig, places: Places) -> list[BaseNode]:
         config=config.gate,
         fingerprint=code_fingerprint("CrossValidation"),
     )
-    return [
-        *(cases, statistics, statistics_schema, validator, gate, record_schema, transform),
-        *(node for pair in zip(trainers, evaluators, strict=True) for node in pair),
-        *(
-            validation,
-            _pusher(validation, places),
-            _report(trainers, evaluators, validation, config),
-        ),
-    ]
+    pusher = _pusher(validation, places)
+    report = _report(trainers, evaluators, validation, config)
+    per_fold = [node for pair in zip(trainers, evaluators, strict=True) for node in pair]
+    return [cases, *checks, record_schema, transform, *per_fold, validation, pusher, report]
+
+
+def check_config(config: RunConfig) -> None:
+    """Raises ValueError unless network and gate suit the dataset. Cheap: no file is read."""
+    info = get_dataset(config.data).info
+    check_network(config, info)
+    check_gate(config.gate, info)
+
+
+def _data_checks(cases: CaseGen, config: RunConfig) -> list[BaseNode]:
+    """Validates the case statistics against the curated schema; the last node is the gate."""
+    statistics = tfx.components.StatisticsGen(examples=cases.outputs["case_statistics"])
+    schema = _schema("statistics", config).with_id("StatisticsSchema")
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    gate = DataGate(validator.outputs["anomalies"], fingerprint=code_fingerprint("DataGate"))
+    return [statistics, schema, validator, gate]
 
 
 def check_network(config: RunConfig, info: DatasetInfo) -> None:

@@ -2,10 +2,13 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from pipeline.config import RunConfig
 from pipeline.options import add_config_options, build_config, parse, peek_recipe
+from pipeline.usage import UsageError
 
 _DESCRIPTION = """Ingests, checks and converts the cases, trains one network per fold, scores every
 case, and pushes the best model where the thresholds are reached. Options override --config,
@@ -35,7 +38,7 @@ def make_parser(recipe: str = "brats") -> ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Runs the command. Returns the exit status."""
     if {"-h", "--help"} & set(argv):
-        make_parser().print_help()
+        make_parser(peek_recipe(argv) if "--recipe" in argv else "brats").print_help()
         return 0
     parser = make_parser(peek_recipe(argv))
     options = parse(parser, argv)
@@ -46,6 +49,19 @@ def main(argv: Sequence[str]) -> int:
 
         sys.stdout.write(config_text(config))
         return 0
+    check_folders(config)
     from pipeline.local_runner import run
 
     return run(config)
+
+
+def check_folders(config: RunConfig) -> None:
+    """Raises UsageError where no dataset is named, or the run folder is inside of it."""
+    if not config.data.root:
+        raise UsageError("data.root must be the folder of the dataset, got '': give --data.root")
+    root, output = Path(config.data.root).resolve(), Path(config.output).resolve()
+    if output.is_relative_to(root):
+        raise UsageError(
+            f"output must not be in data.root, got {config.output!r} in {config.data.root!r}:"
+            " give --output another folder"
+        )

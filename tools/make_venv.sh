@@ -27,16 +27,18 @@ find_python() {
 find_uv() {
   if command -v uv >/dev/null; then command -v uv; return; fi
   local any_python
-  any_python=$(find_python); any_python=${any_python:-$(command -v python3)}
+  any_python=$(find_python); any_python=${any_python:-$(command -v python3 || true)}
+  [[ -n $any_python ]] || { echo "no python3 here: install it first" >&2; exit 1; }
   if [[ ! -x .venv-uv/bin/uv ]]; then
     "$any_python" -m venv .venv-uv >&2 \
       || { echo "cannot make a venv with $any_python: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
-    .venv-uv/bin/python -m pip install --quiet "uv==$uv_version" 2>/dev/null
+    .venv-uv/bin/python -m pip install --quiet "uv==$uv_version" >&2 \
+      || { echo "cannot install uv: look at the message above, or put uv on the PATH" >&2; exit 1; }
   fi
   echo "$PWD/.venv-uv/bin/uv"
 }
 
-uv=$(find_uv)
+uv=$(find_uv) || exit 1
 python=$(find_python)
 if [[ -z $python ]]; then
   echo "no Python $python_version here: downloading one"

@@ -10,6 +10,8 @@ from pathlib import Path
 import tensorflow as tf
 from tqdm import tqdm
 
+from beam_preprocess.atomic import write_text
+
 HISTORY = "history.jsonl"
 _log = logging.getLogger(__name__)
 
@@ -101,11 +103,11 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     path = folder / HISTORY
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be cut off
 
 
 def _cut_history(path: Path, last_step: int) -> None:
     """Drops the reports of steps that a resumed training does again."""
     kept = [r for r in read_history(path.parent) if r["step"] <= last_step]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
+    write_text(path, "".join(json.dumps(r) + "\n" for r in kept))

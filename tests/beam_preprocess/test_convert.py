@@ -231,5 +231,5 @@ def test_convert_shards_on_beam_tells_problems(dagm_root, tmp_path):
 
 def test_shard_without_result_is_an_error(shards, tmp_path):
     (tmp_path / "fold-0-00000.json").write_text('{"problems": []}')
-    with pytest.raises(RuntimeError, match=r"^1 of 2 shards were not converted: .*index=1"):
+    with pytest.raises(RuntimeError, match=r"1 of 2 were not: \['fold-0-00001'\]"):
         read_results(str(tmp_path), shards)

@@ -101,3 +101,14 @@ def test_long_file_is_hashed_whole(root, hash_of):
     content[-1] = 1
     (root / "y.png").write_bytes(content)
     assert hash_of(root) != before
+
+
+def test_files_behind_a_linked_folder_count(tmp_path):
+    target, root = tmp_path / "elsewhere", tmp_path / "root"
+    target.mkdir()
+    root.mkdir()
+    (target / "scan.nii").write_bytes(b"before")
+    (root / "case").symlink_to(target)
+    before = fingerprint_folder(root, tmp_path / "memory.json")
+    (target / "scan.nii").write_bytes(b"after it")
+    assert fingerprint_folder(root, tmp_path / "memory.json") != before

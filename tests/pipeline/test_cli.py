@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline import cli
-from pipeline.options import UsageError
+from pipeline.usage import UsageError
 
 HEAVY = ("tfx", "tensorflow", "keras", "apache_beam", "tensorflow_transform", "ml_metadata", "kfp")
 
@@ -126,3 +126,15 @@ def test_defects_of_ours_keep_their_trace(command):
     command(raising(TypeError("a defect")))
     with pytest.raises(TypeError, match="a defect"):
         cli.main(["fake"])
+
+
+def test_run_without_a_data_root_is_wrong_usage(capsys):
+    assert main(["run", "--recipe", "brats"]) == 2
+    assert "data.root must be the folder of the dataset, got ''" in capsys.readouterr().err
+
+
+def test_run_folder_inside_the_dataset_is_wrong_usage(tmp_path, capsys):
+    inside = str(tmp_path / "runs")
+    options = ["--data.root", str(tmp_path), "--output", inside]
+    assert main(["run", "--recipe", "brats", *options]) == 2
+    assert f"output must not be in data.root, got {inside!r}" in capsys.readouterr().err

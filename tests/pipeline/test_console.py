@@ -13,9 +13,11 @@ from pipeline.console import adopt_frameworks, set_up_logging
 @pytest.fixture(autouse=True)
 def restore_logging():
     """pytest and other tests have handlers of their own."""
-    root, tensorflow = logging.getLogger(), logging.getLogger("tensorflow")
-    kept = {r: (list(r.handlers), r.level, r.propagate) for r in (root, tensorflow)}
+    root, absl = logging.getLogger(), logging.getLogger("absl")
+    loggers = (root, absl, logging.getLogger("tensorflow"))
+    kept = {r: (list(r.handlers), r.level, r.propagate) for r in loggers}
     root.handlers = []  # set_up_logging closes the handlers that it finds
+    absl.setLevel(logging.INFO)  # as adopt_frameworks does
     with warnings.catch_warnings():
         yield
     logging.captureWarnings(False)

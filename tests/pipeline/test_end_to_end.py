@@ -100,6 +100,15 @@ def test_second_run_is_all_cache_and_changes_rerun_what_follows(undisturbed, bra
     before = {"CaseGen", "StatisticsGen", "StatisticsSchema", "ExampleValidator"}
     before |= {"DataGate", "RecordSchema", "Transform"}
     assert {node for node, state in states.items() if state == "cached"} == before
+    other = _summary(undisturbed)
+
+    assert main(["run", *options]) == 0  # back again: all cache, and the first model is served
+    assert set(_states(undisturbed).values()) == {"cached"}
+    first = _summary(undisturbed)
+    assert first["scores"] != other["scores"]
+    versions = sorted(int(p.name) for p in (undisturbed / "serving").iterdir())
+    assert first["model"] == str(undisturbed / "serving" / str(versions[-1]))
+    assert first["model"] != other["model"]
 
 
 def test_changed_raw_file_reruns_case_gen_and_what_follows(brats_root, brats_options, tmp_path):

@@ -6,9 +6,10 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.config import RunConfig
-from pipeline.options import UsageError, build_config, parse, peek_recipe
+from pipeline.options import build_config, parse, peek_recipe
 from pipeline.recipes import RECIPES, brats
 from pipeline.run_command import make_parser
+from pipeline.usage import UsageError
 
 HELP = "`unet-tfx run --help` lists all fields"
 
