@@ -1,5 +1,7 @@
 """Anomalies in words, and the gate that they close."""
 
+import json
+
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -44,11 +46,31 @@ def test_anomalies_of_all_splits_by_split_and_name(data_gate, write_anomalies):
     write_anomalies("test", {"size_z": LOW})
     write_anomalies("fold-1", {})
     folder = write_anomalies("fold-0", {"spacing_x": HIGH, "size_z": LOW})
-    assert data_gate.describe_anomalies(folder) == LINES
+    assert data_gate.describe_anomalies(folder, ["test", "fold-1", "fold-0"]) == [
+        LINES[2],
+        *LINES[:2],
+    ]
 
 
 def test_no_anomalies(data_gate, write_anomalies):
-    assert data_gate.describe_anomalies(write_anomalies("fold-0", {})) == []
+    assert data_gate.describe_anomalies(write_anomalies("fold-0", {}), ["fold-0"]) == []
+
+
+def test_split_that_was_not_validated_is_an_error(data_gate, write_anomalies):
+    folder = write_anomalies("fold-0", {})
+    with pytest.raises(FileNotFoundError, match="Split-fold-1"):
+        data_gate.describe_anomalies(folder, ["fold-0", "fold-1"])
+
+
+def test_anomaly_of_the_whole_dataset(data_gate, tmp_path):
+    from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+    anomalies = anomalies_pb2.Anomalies()
+    anomalies.dataset_anomaly_info.short_description = "Low num examples in dataset."
+    (tmp_path / "Split-fold-0").mkdir()
+    (tmp_path / "Split-fold-0" / "SchemaDiff.pb").write_bytes(anomalies.SerializeToString())
+    (line,) = data_gate.describe_anomalies(tmp_path, ["fold-0"])
+    assert line.startswith("fold-0: all cases: Low num examples in dataset.")
 
 
 def test_message_lists_them_all(data_gate):
@@ -62,6 +84,8 @@ def test_message_lists_them_all(data_gate):
 
 def run(data_gate, artifact, folder, out):
     inputs = {"anomalies": [artifact("ExampleAnomalies", folder)]}
+    splits = sorted(p.name.removeprefix("Split-") for p in folder.glob("Split-*"))
+    inputs["anomalies"][0].split_names = json.dumps(splits)
     outputs = {"approval": [data_gate.DataApproval()]}
     outputs["approval"][0].uri = str(out)
     data_gate.DataGateExecutor().Do(inputs, outputs, {"fingerprint": "f00"})
@@ -130,7 +154,8 @@ def test_gate_reads_what_example_validator_writes(data_gate, artifact, tmp_path)
 
     StatisticsGen(context).Do(only("examples"), only("statistics"), dict(nothing))
     ExampleValidator().Do(only("statistics", "schema"), only("anomalies"), dict(nothing))
-    found = data_gate.describe_anomalies(folders["anomalies"])
+    splits = json.loads(made["anomalies"].split_names)
+    found = data_gate.describe_anomalies(folders["anomalies"], splits)
     assert len(found) == 1
     assert found[0].startswith("fold-1: spacing_x: Out-of-range values: Unexpectedly high value: 9")
 

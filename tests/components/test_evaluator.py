@@ -164,6 +164,12 @@ def test_counts_that_differ(evaluator, expected, scored, message):
     assert str(raised.value) == f"every case of the fold must be scored: {message}"
 
 
+def test_case_that_was_scored_twice(evaluator):
+    message = r"^every case must be scored once, scored more often: \[\('a', 'WT'\)\]$"
+    with pytest.raises(RuntimeError, match=message):
+        evaluator.check_counts(["a", "b"], [row("a"), row("b"), row("a")])
+
+
 def test_rows_as_csv(evaluator):
     counted = Row(
         case_id="a, b",

@@ -92,7 +92,7 @@ def command(monkeypatch):
     return make
 
 
-def raising(error: Exception):
+def raising(error: BaseException):
     def main(argv):
         raise error
 
@@ -122,6 +122,12 @@ def test_errors_are_told_in_one_line(command, capsys, error, status):
     assert capsys.readouterr().err == "unet-tfx fake: 17 cases are torn\n"
 
 
+def test_interrupt_is_no_trace(command, capsys):
+    command(raising(KeyboardInterrupt()))
+    assert cli.main(["fake"]) == cli.EXIT_INTERRUPTED == 130
+    assert capsys.readouterr().err == "unet-tfx fake: interrupted\n"
+
+
 def test_defects_of_ours_keep_their_trace(command):
     command(raising(TypeError("a defect")))
     with pytest.raises(TypeError, match="a defect"):
@@ -129,12 +135,12 @@ def test_defects_of_ours_keep_their_trace(command):
 
 
 def test_run_without_a_data_root_is_wrong_usage(capsys):
-    assert main(["run", "--recipe", "brats"]) == 2
+    assert cli.main(["run", "--recipe", "brats"]) == 2
     assert "data.root must be the folder of the dataset, got ''" in capsys.readouterr().err
 
 
 def test_run_folder_inside_the_dataset_is_wrong_usage(tmp_path, capsys):
     inside = str(tmp_path / "runs")
     options = ["--data.root", str(tmp_path), "--output", inside]
-    assert main(["run", "--recipe", "brats", *options]) == 2
+    assert cli.main(["run", "--recipe", "brats", *options]) == 2
     assert f"output must not be in data.root, got {inside!r}" in capsys.readouterr().err

@@ -32,6 +32,12 @@ def test_wrong_names(name):
     assert str(raised.value).endswith(repr(name))
 
 
+@pytest.mark.parametrize("output", ["runs/*", "runs/a?", "runs/[1]"])
+def test_output_that_would_be_a_pattern(output):
+    with pytest.raises(ValueError, match=r"^output must be a path without \* \? \[ \], got 'runs/"):
+        replace(brats(), output=output)
+
+
 def test_crop_that_cannot_be_halved_at_every_level():
     """Six levels halve five times: 32 divides 96 and 128, not 100."""
     message = (

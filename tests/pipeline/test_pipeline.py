@@ -181,6 +181,13 @@ def test_network_that_does_not_suit_brain_scans(dag, places, change, message):
     config = replace(config, model=replace(config.model, **change))
     with pytest.raises(ValueError, match=message):
         dag.create_pipeline(config, places)
+    with pytest.raises(ValueError, match=message):
+        dag.check_config(config)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_suit_their_datasets(dag, recipe):
+    assert dag.check_config(RECIPES[recipe]()) is None
 
 
 def test_network_of_another_rank(dag, places):
