@@ -132,7 +132,7 @@ class Listing:
 
 
 class Dataset(Protocol):
-    """One layout of raw files. Adding a dataset is one file with one class of this shape."""
+    """One layout of raw files: what `datasets.get_dataset` returns."""
 
     info: DatasetInfo
 

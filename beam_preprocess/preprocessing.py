@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from beam_preprocess.records import IMAGE_DTYPES
+from beam_preprocess.records import COPIED, IMAGE_DTYPES
 
 REFERENCE_CLIP = 0.85
 """The reference preprocessors clip at this fraction of the maximum (NVIDIA UNet_3D_Medical)."""
@@ -194,9 +194,8 @@ def preprocessing_fn(
     signature = {name: tf.TensorSpec([], tf.string) for name in ("X", "Y")}
     signature |= {name: tf.TensorSpec([channels], tf.float32) for name in ("mean", "stdev")}
     outputs = tf.map_fn(convert, {n: inputs[n] for n in names}, fn_output_signature=signature)
-    copied = ("case_id", "group", "stratum", "box", "full_shape", "affine", "spacing")
     shape = tf.ensure_shape(inputs["image_shape"], [None, rank + 1])
-    return outputs | {"shape": shape} | {name: tf.identity(inputs[name]) for name in copied}
+    return outputs | {"shape": shape} | {name: tf.identity(inputs[name]) for name in COPIED}
 
 
 def _normalise_record(

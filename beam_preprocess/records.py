@@ -19,6 +19,8 @@ from beam_preprocess.crop import Box, crop, foreground_box
 
 IMAGE_DTYPES = ("uint8", "int16", "uint16", "int32", "float32", "float64")
 """What intensities may be stored as; others become the smallest of these that holds them."""
+COPIED = ("case_id", "group", "stratum", "box", "full_shape", "affine", "spacing")
+"""Features that a normalised record takes over from its raw record."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +71,13 @@ def raw_feature_spec(rank: int) -> dict[str, tf.io.FixedLenFeature]:
 
 def normalised_feature_spec(rank: int, channels: int) -> dict[str, tf.io.FixedLenFeature]:
     """Features of a normalised record."""
-    copied = ("case_id", "group", "stratum", "box", "full_shape", "affine", "spacing")
     return {
         "X": tf.io.FixedLenFeature([], tf.string),
         "Y": tf.io.FixedLenFeature([], tf.string),
         "mean": tf.io.FixedLenFeature([channels], tf.float32),
         "stdev": tf.io.FixedLenFeature([channels], tf.float32),
         "shape": tf.io.FixedLenFeature([rank + 1], tf.int64),
-    } | {name: raw_feature_spec(rank)[name] for name in copied}
+    } | {name: raw_feature_spec(rank)[name] for name in COPIED}
 
 
 def encode_raw(case: Case, *, foreground: str) -> bytes:

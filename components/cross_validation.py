@@ -13,6 +13,7 @@ from tfx.utils import io_utils, path_utils
 
 from beam_preprocess.atomic import write_text
 from beam_preprocess.case import DatasetInfo
+from beam_preprocess.cohort import fold_name
 from beam_preprocess.config import MAX_FOLDS
 from beam_preprocess.config_io import from_json, to_json
 from beam_preprocess.validation import require
@@ -159,7 +160,7 @@ def count_cases(cohort: Mapping[str, Any], rows: Mapping[int, Sequence[Row]]) ->
       RuntimeError: A case of a fold was not scored.
     """
     for fold, fold_rows in rows.items():
-        check_counts(cohort["splits"][f"fold-{fold}"], fold_rows)
+        check_counts(cohort["splits"][fold_name(fold)], fold_rows)
     scored = {r.case_id for fold_rows in rows.values() for r in fold_rows}
     return {
         "listed": cohort["listed"],

@@ -6,9 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from pipeline.usage import UsageError
-
-EXIT_ERROR, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 1, 2, 3, 130
+from pipeline.usage import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE, UsageError
 
 COMMANDS = {
     "run": (
@@ -26,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
-        return 0 if words else EXIT_USAGE
+        return EXIT_DONE if words else EXIT_USAGE
     if words[0] not in COMMANDS:
         print(f"unet-tfx: no command {words[0]!r}: use {', '.join(COMMANDS)}", file=sys.stderr)
         return EXIT_USAGE

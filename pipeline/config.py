@@ -42,12 +42,26 @@ class RunConfig:
         require(not set(self.output) & set("*?[]"), "output", self.output, "a path without * ? [ ]")
         self._check_size("trainer.crop", self.trainer.crop)
         self._check_size("inference.window", self.inference.window)
+        self._check_bottleneck()
         require(
             (self.model.classes == 1) == (self.trainer.loss == "bce"),
             "trainer.loss",
             self.trainer.loss,
             "'bce' for one-logit networks (model.classes 1) and another one for softmax networks, "
             f"model.classes is {self.model.classes}",
+        )
+
+    def _check_bottleneck(self) -> None:
+        """In bfloat16, TensorFlow's CPU kernel of the 3-wide convolution's gradient returns NaN now
+        and then where the bottleneck is 2 voxels wide (seen in 12 of 80 steps; never at 3 or more).
+        """
+        least = 3 * self.model.downscale
+        require(
+            self.trainer.precision != "bfloat16" or min(self.trainer.crop) >= least,
+            "trainer.crop",
+            list(self.trainer.crop),
+            f"at least {least} along every axis with trainer.precision 'bfloat16', so that the"
+            " bottleneck is 3 voxels wide",
         )
 
     def _check_size(self, name: str, size: tuple[int, ...]) -> None:

@@ -24,8 +24,8 @@ from pipeline.lineage import NodeRun, read_last_run
 from pipeline.pipeline import BEAM_ARGS, Places, check_config, create_pipeline
 from pipeline.served import ensure_served
 from pipeline.summary import Summary, describe_nodes, peak_rss_bytes, summary_table
+from pipeline.usage import EXIT_DONE, EXIT_NOT_BLESSED
 
-EXIT_BLESSED, EXIT_NOT_BLESSED = 0, 3
 SUMMARY = "summary.json"
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def run(config: RunConfig) -> int:
         summary = _summarise(nodes, output, seconds=time.monotonic() - started)
         write_text(output / SUMMARY, json.dumps(asdict(summary), indent=1))
     sys.stdout.write(summary_table(summary) + "\n")
-    return EXIT_BLESSED if summary.blessed else EXIT_NOT_BLESSED
+    return EXIT_DONE if summary.blessed else EXIT_NOT_BLESSED
 
 
 class RunError(RuntimeError):

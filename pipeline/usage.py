@@ -1,4 +1,6 @@
-"""The error of a command line or config file that cannot be used as it is."""
+"""How a command ends: its exit statuses, and the error of a wrong command line or config file."""
+
+EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
 class UsageError(ValueError):

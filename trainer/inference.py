@@ -50,7 +50,7 @@ def predict_probabilities(
 
     total = _sum_windows(weighted_window, starts, grid, (*size, model.classes + 1))
     mean = total[..., :-1] / total[..., -1:]
-    return tf.slice(mean, [0] * (model.rank + 1), _with(spatial, model.classes))
+    return tf.slice(mean, [0] * (model.rank + 1), append(spatial, model.classes))
 
 
 def _sum_windows(
@@ -99,7 +99,8 @@ def _sum_windows(
     return total
 
 
-def _with(spatial: tf.Tensor, last: int) -> tf.Tensor:
+def append(spatial: tf.Tensor, last: int) -> tf.Tensor:
+    """A shape or position int32 [rank] with one more number at its end."""
     return tf.concat([spatial, [last]], axis=0)
 
 

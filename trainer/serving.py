@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from beam_preprocess import preprocessing
 from beam_preprocess.atomic import write_text
 from trainer.config import InferenceConfig
-from trainer.inference import predict_probabilities, to_classes
+from trainer.inference import append, predict_probabilities, to_classes
 from trainer.model_config import ModelConfig
 from trainer.model_folder import METADATA, newest_version, read_metadata
 
@@ -70,7 +70,7 @@ class Servable(tf.Module):
         """
         spec = self._spec
         start, stop = foreground_bounds(image, spec.foreground)
-        cropped = tf.slice(image, _append(start, 0), _append(stop - start, -1))
+        cropped = tf.slice(image, append(start, 0), append(stop - start, -1))
         cropped = tf.ensure_shape(cropped, [None] * start.shape[0] + [image.shape[-1]])
         standardised = self._normalise(cropped)
         probabilities = predict_probabilities(
@@ -113,10 +113,6 @@ def foreground_bounds(image: tf.Tensor, foreground: str) -> tuple[tf.Tensor, tf.
         starts.append(tf.argmax(hit, output_type=tf.int32))
         stops.append(full[axis] - tf.argmax(hit[::-1], output_type=tf.int32))
     return tf.stack(starts), tf.stack(stops)
-
-
-def _append(vector: tf.Tensor, last: int) -> tf.Tensor:
-    return tf.concat([vector, [last]], axis=0)
 
 
 def _uncrop_probabilities(probabilities: tf.Tensor, paddings: tf.Tensor) -> tf.Tensor:

@@ -20,7 +20,7 @@ PREDICTION = np.array([[[1], [2], [2]], [[0], [0], [4]]], np.uint8)
 
 MASK = np.array([[255, 255, 0], [0, 0, 0]], np.uint8)
 FOUND = np.array([[255, 0, 255], [255, 0, 0]], np.uint8)
-PROBABILITY = np.array([[0.9, 0.4, 0.6], [0.7, 0.1, 0.2]], np.float32)
+PROBABILITY = np.array([[0.9, 0.4, 0.6], [0.7, 0.3, 0.2]], np.float32)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from beam_preprocess.synth import brats
-from pipeline.cli import EXIT_ERROR, EXIT_USAGE, main
+from pipeline.cli import main
+from pipeline.usage import EXIT_ERROR, EXIT_USAGE
 
 
 @pytest.fixture

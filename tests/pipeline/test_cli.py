@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline import cli
-from pipeline.usage import UsageError
+from pipeline.usage import EXIT_INTERRUPTED, EXIT_USAGE, UsageError
 
 HEAVY = ("tfx", "tensorflow", "keras", "apache_beam", "tensorflow_transform", "ml_metadata", "kfp")
 
@@ -66,7 +66,7 @@ def test_help_imports_no_framework(argv, words):
 )
 def test_argument_errors_import_no_framework(argv, message):
     done = run_fresh(*argv)
-    assert done.returncode == cli.EXIT_USAGE
+    assert done.returncode == EXIT_USAGE
     assert done.stdout.endswith("imported []\n")
     assert re.search(message, done.stderr)
     assert "Traceback" not in done.stderr
@@ -124,7 +124,7 @@ def test_errors_are_told_in_one_line(command, capsys, error, status):
 
 def test_interrupt_is_no_trace(command, capsys):
     command(raising(KeyboardInterrupt()))
-    assert cli.main(["fake"]) == cli.EXIT_INTERRUPTED == 130
+    assert cli.main(["fake"]) == EXIT_INTERRUPTED == 130
     assert capsys.readouterr().err == "unet-tfx fake: interrupted\n"
 
 

@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from pipeline.config import RunConfig
-from pipeline.recipes import brats, dagm
+from pipeline.recipes import RECIPES, brats, dagm
 from trainer.presets import PRESETS
 
 
@@ -94,3 +94,11 @@ def test_configs_are_frozen_and_equal_by_value():
     assert config == brats() != dagm()
     with pytest.raises(FrozenInstanceError):
         config.name = "other"
+
+
+def test_bottleneck_of_two_voxels_is_refused_in_bfloat16():
+    config = RECIPES["brats-demo"]()  # three levels: the bottleneck is a quarter of the crop
+    narrow = replace(config.trainer, crop=(16, 16, 8))
+    assert replace(config, trainer=narrow).trainer.crop == (16, 16, 8)
+    with pytest.raises(ValueError, match=r"trainer.crop must be at least 12 .*got \[16, 16, 8\]"):
+        replace(config, trainer=replace(narrow, precision="bfloat16"))

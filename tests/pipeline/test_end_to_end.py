@@ -13,7 +13,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pipeline.cli import EXIT_ERROR, EXIT_NOT_BLESSED, main
+from pipeline.cli import main
+from pipeline.usage import EXIT_ERROR, EXIT_NOT_BLESSED
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 ROOT = Path(__file__).parent.parent.parent

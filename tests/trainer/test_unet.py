@@ -137,7 +137,7 @@ def test_dtype_policy_is_local() -> None:
 @pytest.mark.parametrize("dtype_policy", ["float32", "mixed_bfloat16"])
 def test_gradient_reaches_every_variable(config, dtype_policy: str) -> None:
     model = build_unet(config, dtype_policy=dtype_policy)
-    x = image(2, *(8,) * config.rank, config.in_channels)
+    x = image(2, *(12,) * config.rank, config.in_channels)  # bottleneck 3, see RunConfig
 
     @tf.function
     def gradients(x: tf.Tensor) -> list[tf.Tensor]:
