@@ -64,6 +64,8 @@ def _cohort_problems(
         )
         return [Problem(case_id="cohort", rule=rule, path=config.root, remedy=remedy)]
     unknown = _unknown_excluded(config, found)
+    if not problems:
+        unknown += _no_defects(dataset, config, cross_validated)
     if problems and not cross_validated:  # a folder that cannot be listed may hold enough cases
         return unknown
     repairable = len({p.case_id for p in problems})
@@ -80,6 +82,19 @@ def _splits(
         split = fold_name(folds[case.case_id]) if case.case_id in folds else case.split
         splits[split].append(case)
     return {name: tuple(members) for name, members in sorted(splits.items())}
+
+
+def _no_defects(
+    dataset: Dataset, config: DataConfig, cross_validated: list[CaseFiles]
+) -> list[Problem]:
+    """Without a single defective photograph there is nothing to learn or to score."""
+    if dataset.info.task != "defects" or not cross_validated:
+        return []
+    if any(c.label for c in cross_validated):
+        return []
+    rule = f"at least one photograph must be defective, found none of {len(cross_validated)}"
+    remedy = "look at the flags in Labels.txt, or add classes to data.classes"
+    return [Problem(case_id="cohort", rule=rule, path=config.root, remedy=remedy)]
 
 
 def _unknown_excluded(config: DataConfig, found: set[str]) -> list[Problem]:

@@ -20,7 +20,7 @@ def fingerprint_folder(root: Path, memory: Path) -> str:
       memory: JSON file that keeps the hash of every file with its size and time of change, so that
         a file is read again only when one of these differs.
     """
-    known = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
+    known = _read_memory(memory)
     current = {}
     for path in _files(root):
         stat = path.stat()
@@ -28,19 +28,36 @@ def fingerprint_folder(root: Path, memory: Path) -> str:
         current[key] = known.get(key) or _hash_file(path)
     write_text(memory, json.dumps(current))
     content = "\n".join(f"{key.rsplit('|', 2)[0]} {digest}" for key, digest in current.items())
-    return hashlib.sha256(content.encode()).hexdigest()
+    return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """All files below, sorted; through links too, as the listing of a dataset goes."""
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = sorted(s for s in subfolders if not is_stray(Path(s)))
-        paths = (Path(folder, name) for name in sorted(names))
-        yield from (p for p in paths if p.is_file() and not is_stray(p))
+def _read_memory(memory: Path) -> dict[str, str]:
+    """What was hashed before; nothing where the file is missing or damaged."""
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _files(root: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """All files below, sorted; through links too, as the listing of a dataset goes. A link to a
+    folder that it lies in is not followed.
+    """
+    here = os.path.realpath(root)
+    if here in above or not os.access(root, os.R_OK | os.X_OK) or not root.is_dir():
+        return
+    for path in sorted(p for p in root.iterdir() if not is_stray(p)):
+        if path.is_file():
+            yield path
+        else:
+            yield from _files(path, above | {here})
 
 
 def _hash_file(path: Path) -> str:
     digest = hashlib.sha256()
+    if not os.access(path, os.R_OK):
+        return "unreadable"  # the listing of the cases says so
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)

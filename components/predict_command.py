@@ -50,6 +50,8 @@ def predict_file(model_path: Path, source: Path, output: Path) -> None:
     if not source.exists():
         raise ValueError(f"input must exist, got {str(source)!r}")
     case = dataset.read_image(source)
+    if output.resolve() in [path.resolve() for path in case.files.images]:
+        raise ValueError(f"output must not be a file of the input, got {str(output)!r}")
 
     from trainer.serving import LoadedModel
 

@@ -18,7 +18,7 @@ from beam_preprocess.atomic import write_text
 from beam_preprocess.fingerprint import fingerprint_folder
 from components.artifacts import REPORT, RESULT, read_json
 from pipeline.config import RunConfig
-from pipeline.config_text import config_text
+from pipeline.config_text import CONFIG_FILE, config_text
 from pipeline.console import adopt_frameworks, set_up_logging
 from pipeline.lineage import NodeRun, read_last_run
 from pipeline.pipeline import BEAM_ARGS, Places, check_config, create_pipeline
@@ -74,7 +74,7 @@ def _run_pipeline(config: RunConfig, output: Path) -> dict[str, NodeRun]:
     adopt_frameworks()
     for name in (SUMMARY, REPORT):
         (output / name).unlink(missing_ok=True)
-    write_text(output / "config.yaml", config_text(config))
+    write_text(output / CONFIG_FILE, config_text(config))
     _log.info("pipeline %s in %s", config.name, output)
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
         str(output / "metadata.sqlite")

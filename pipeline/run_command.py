@@ -4,9 +4,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
 from jsonargparse import ArgumentParser
 
 from pipeline.config import RunConfig
+from pipeline.config_text import CONFIG_FILE, config_text
 from pipeline.options import add_config_options, build_config, parse, peek_recipe
 from pipeline.usage import UsageError
 
@@ -45,8 +47,6 @@ def main(argv: Sequence[str]) -> int:
     print_only = options.pop("print_config")
     config = build_config(parser, options)
     if print_only:
-        from pipeline.config_text import config_text
-
         sys.stdout.write(config_text(config))
         return 0
     check_folders(config)
@@ -56,12 +56,31 @@ def main(argv: Sequence[str]) -> int:
 
 
 def check_folders(config: RunConfig) -> None:
-    """Raises UsageError where no dataset is named, or the run folder is inside of it."""
+    """Raises UsageError where a folder is not named, or the run folder is in the dataset."""
     if not config.data.root:
         raise UsageError("data.root must be the folder of the dataset, got '': give --data.root")
+    if not config.output:
+        raise UsageError("output must be the run folder, got '': give --output")
     root, output = Path(config.data.root).resolve(), Path(config.output).resolve()
     if output.is_relative_to(root):
         raise UsageError(
             f"output must not be in data.root, got {config.output!r} in {config.data.root!r}:"
             " give --output another folder"
+        )
+    check_same_dataset(config, output / CONFIG_FILE)
+
+
+def check_same_dataset(config: RunConfig, earlier: Path) -> None:
+    """Raises UsageError where the run folder belongs to runs on another dataset.
+
+    Their models would be versions of one another in its `serving/`.
+    """
+    try:
+        known = yaml.safe_load(earlier.read_text(encoding="utf-8"))["data"]["dataset"]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return
+    if known != config.data.dataset:
+        raise UsageError(
+            f"output {config.output!r} is the run folder of dataset {known!r}, this run is on"
+            f" {config.data.dataset!r}: give --output another folder"
         )

@@ -111,10 +111,25 @@ def _checkpoint(state: _State) -> tf.train.Checkpoint:
 
 
 def _restore(manager: tf.train.CheckpointManager, state: _State, folder: RunFolder) -> int:
-    if manager.latest_checkpoint:
-        manager.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+    """Restores the newest checkpoint that can be read. Returns the steps that are done.
+
+    Raises:
+      RuntimeError: There are checkpoints, and all are damaged.
+    """
+    for path in reversed(manager.checkpoints):
+        try:
+            manager.checkpoint.restore(path).assert_consumed()
+        except (tf.errors.OpError, IndexError, ValueError, AssertionError) as e:
+            _log.warning("%s: checkpoint %s is damaged and skipped: %s", folder.title, path, e)
+            continue
         _log.info("%s: resumes at step %d", folder.title, state.step.numpy())
-    return int(state.step.numpy())
+        return int(state.step.numpy())
+    if manager.checkpoints:
+        raise RuntimeError(
+            f"a checkpoint must be readable, all in {folder.checkpoints} are damaged:"
+            " remove that folder to train from the start"
+        )
+    return 0
 
 
 def _run(

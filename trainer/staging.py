@@ -52,9 +52,11 @@ def read_records(patterns: Sequence[str]) -> Iterator[bytes]:
 
 
 def _stage_record(record: bytes, folder: Path) -> StagedCase:
+    # Transform orders the features of a record as it likes: sorted, equal cases are equal bytes
+    record = tf.train.Example.FromString(record).SerializeToString(deterministic=True)
     sha256 = hashlib.sha256(record).hexdigest()
     path = folder / f"{sha256}.example"
-    if not path.exists():
+    if not path.exists() or path.stat().st_size != len(record):
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             file.write(record)
             file.flush()

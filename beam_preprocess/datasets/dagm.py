@@ -254,7 +254,7 @@ def _read_grey(case_id: str, path: Path) -> tuple[NDArray[np.uint8], dict[str, s
         with Image.open(io.BytesIO(content)) as image:
             mode = image.mode
             pixels = np.asarray(image.convert("L") if mode in ("1", "P") else image)
-    except (OSError, SyntaxError, ValueError) as e:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
         known = not isinstance(e, UnidentifiedImageError)  # its words are a memory address
         rule = f"{path.name} is no complete image: {e if known else 'its format is unknown'}"
         raise DataError([Problem(case_id=case_id, rule=rule, path=str(path))]) from e

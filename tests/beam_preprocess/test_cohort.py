@@ -198,3 +198,16 @@ def test_names():
 def test_get_dataset_passes_the_classes_on(dagm_cohort):
     dataset = get_dataset(DataConfig(dataset="dagm", classes=(2,)))
     assert len(dataset.list_cases(dagm_cohort).cases) == 10
+
+
+def test_photographs_without_a_defect_are_a_problem(tmp_path):
+    label = tmp_path / "Class1" / "Train" / "Label"
+    label.mkdir(parents=True)
+    names = [f"000{i}" for i in range(1, 5)]
+    rows = "".join(f"{n}\t0\t{n}.PNG\t0\t0\t\r\n" for n in names)
+    (label / "Labels.txt").write_bytes(f"1\r\n{rows}".encode())
+    for name in names:
+        (label.parent / f"{name}.PNG").write_bytes(b"")
+    config = DataConfig(dataset="dagm", root=str(tmp_path), folds=2)
+    (problem,) = list_cohort(get_dataset(config), config).problems
+    assert problem.rule == "at least one photograph must be defective, found none of 4"

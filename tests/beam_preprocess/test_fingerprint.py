@@ -112,3 +112,31 @@ def test_files_behind_a_linked_folder_count(tmp_path):
     before = fingerprint_folder(root, tmp_path / "memory.json")
     (target / "scan.nii").write_bytes(b"after it")
     assert fingerprint_folder(root, tmp_path / "memory.json") != before
+
+
+def test_links_in_circles_end(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "scan.nii").write_bytes(b"scan")
+    plain = fingerprint_folder(root, tmp_path / "memory.json")
+    (root / "a").symlink_to(root)
+    (root / "b").symlink_to(root)
+    assert fingerprint_folder(root, tmp_path / "memory.json") == plain
+
+
+def test_damaged_memory_is_forgotten(tmp_path):
+    root, memory = tmp_path / "root", tmp_path / "memory.json"
+    root.mkdir()
+    (root / "scan.nii").write_bytes(b"scan")
+    fresh = fingerprint_folder(root, memory)
+    memory.write_text('{"scan')
+    assert fingerprint_folder(root, memory) == fresh
+    memory.write_text("[]")
+    assert fingerprint_folder(root, memory) == fresh
+
+
+def test_file_name_that_is_no_utf8(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / b"caf\xe9.txt".decode("utf-8", "surrogateescape")).write_bytes(b"x")
+    assert len(fingerprint_folder(root, tmp_path / "memory.json")) == 64

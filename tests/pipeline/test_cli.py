@@ -144,3 +144,17 @@ def test_run_folder_inside_the_dataset_is_wrong_usage(tmp_path, capsys):
     options = ["--data.root", str(tmp_path), "--output", inside]
     assert cli.main(["run", "--recipe", "brats", *options]) == 2
     assert f"output must not be in data.root, got {inside!r}" in capsys.readouterr().err
+
+
+def test_run_folder_of_another_dataset_is_wrong_usage(tmp_path, capsys):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "config.yaml").write_text("data:\n  dataset: dagm\n")
+    options = ["--data.root", str(tmp_path / "cohort"), "--output", str(tmp_path / "runs")]
+    assert cli.main(["run", "--recipe", "brats", *options]) == 2
+    assert "is the run folder of dataset 'dagm', this run is on 'brats'" in capsys.readouterr().err
+
+
+def test_run_without_an_output_is_wrong_usage(tmp_path, capsys):
+    options = ["--data.root", str(tmp_path), "--output", ""]
+    assert cli.main(["run", "--recipe", "brats", *options]) == 2
+    assert "output must be the run folder, got ''" in capsys.readouterr().err

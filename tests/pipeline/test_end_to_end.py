@@ -77,6 +77,16 @@ def test_predict_keeps_grid_affine_and_label_values(undisturbed, brats_root, tmp
     assert set(np.unique(label.dataobj)) <= {0, 1, 2, 4}
 
 
+def test_predict_never_overwrites_its_input(undisturbed, brats_root, capsys):
+    case = sorted((brats_root / "HGG").iterdir())[0]
+    scan = case / f"{case.name}_t1.nii.gz"
+    before = scan.read_bytes()
+    arguments = ["--model", str(undisturbed / "serving"), "--input", str(case)]
+    assert main(["predict", *arguments, "--output", str(scan)]) == EXIT_ERROR
+    assert "output must not be a file of the input" in capsys.readouterr().err
+    assert scan.read_bytes() == before
+
+
 @pytest.mark.realdata
 @pytest.mark.skipif(not REAL_CASE.is_dir(), reason=f"{REAL_CASE} is absent")
 def test_predict_on_the_real_case(undisturbed, tmp_path):

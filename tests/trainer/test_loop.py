@@ -240,3 +240,34 @@ def test_folders_of_a_run(tmp_path: Path) -> None:
     folder = RunFolder(path=tmp_path)
     assert folder.checkpoints == tmp_path / "checkpoints"
     assert folder.logs == tmp_path / "logs"
+
+
+def _truncate(folder: RunFolder, checkpoint: str) -> None:
+    for path in folder.checkpoints.glob(f"{checkpoint}.data*"):
+        path.write_bytes(path.read_bytes()[:50])
+
+
+def test_damaged_checkpoint_is_skipped_for_the_one_before(
+    tmp_path, photographs, photograph_info
+) -> None:
+    arguments = (photographs, photograph_info, NETWORK, CONFIG)
+    undisturbed = train(*arguments, RunFolder(path=tmp_path / "undisturbed"))
+    folder = RunFolder(path=tmp_path / "damaged")
+    with recorded_steps(crash_at=8), pytest.raises(KeyboardInterrupt):
+        train(*arguments, folder)
+    _truncate(folder, "ckpt-6")
+    with recorded_steps() as after:
+        resumed = train(*arguments, folder)
+    assert after == [4, 5, 6, 7, 8]
+    for one, other in zip(resumed.weights, undisturbed.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_only_damaged_checkpoints_are_an_error(tmp_path, photographs, photograph_info) -> None:
+    arguments = (photographs, photograph_info, NETWORK, CONFIG)
+    folder = RunFolder(path=tmp_path)
+    with recorded_steps(crash_at=5), pytest.raises(KeyboardInterrupt):
+        train(*arguments, folder)
+    _truncate(folder, "ckpt-3")
+    with pytest.raises(RuntimeError, match="remove that folder to train from the start"):
+        train(*arguments, folder)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from trainer.staging import data_fingerprint, read_records, stage
 
@@ -122,3 +123,30 @@ def test_records_are_read_in_the_order_of_the_paths(tmp_path: Path, write_file) 
     write_file(tmp_path / "a" / "part-0.gz", [b"3"])
     patterns = [str(tmp_path / "b" / "part-*"), str(tmp_path / "a" / "part-*")]
     assert list(read_records(patterns)) == [b"3", b"4", b"1", b"2"]
+
+
+def test_order_of_the_features_in_a_record_does_not_matter(tmp_path):
+    one, other = tf.train.Example(), tf.train.Example()
+    names = ["case_id", "group"]
+    for example, order in ((one, names), (other, names[::-1])):
+        for name in order:
+            example.features.feature[name].bytes_list.value.append(name.encode())
+    paths = [tmp_path / "one", tmp_path / "other"]
+    for path, example in zip(paths, (one, other), strict=True):
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            writer.write(example.SerializeToString())
+    staged = [stage([str(path)], tmp_path / "staged") for path in paths]
+    assert staged[0] == staged[1]
+
+
+def test_truncated_staged_case_is_staged_again(tmp_path):
+    example = tf.train.Example()
+    for name in ("case_id", "group"):
+        example.features.feature[name].bytes_list.value.append(b"a")
+    with tf.io.TFRecordWriter(str(tmp_path / "records")) as writer:
+        writer.write(example.SerializeToString())
+    (case,) = stage([str(tmp_path / "records")], tmp_path / "staged")
+    whole = Path(case.path).read_bytes()
+    Path(case.path).write_bytes(whole[:-3])
+    stage([str(tmp_path / "records")], tmp_path / "staged")
+    assert Path(case.path).read_bytes() == whole
