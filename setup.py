@@ -16,7 +16,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.12",
     packages=find_packages(include=[p for name in LAYERS for p in (name, f"{name}.*")]),
-    package_data={"components": ["report/*.html", "report/*.css"]},
+    package_data={
+        "components": [f"{p}/*.{s}" for p in ("report", "check_page") for s in ("html", "css")]
+    },
     install_requires=[
         "tfx>=1.16,<1.22",
         "tensorflow>=2.16,<2.22",
@@ -24,9 +26,12 @@ setup(
         "apache-beam>=2.59,<2.78",
         "nibabel>=5.2",
         "pillow>=10",
+        "tifffile>=2024.1",
         "isal>=1.6",
         "numpy>=1.26",
         "scikit-learn>=1.5",
+        "scipy>=1.11",
+        "google-crc32c>=1.5",
         "jsonargparse[signatures]>=4.49",
         "jinja2>=3.1",
         "tqdm>=4.66",
@@ -34,7 +39,7 @@ setup(
     extras_require={
         "kubeflow": ["kfp>=2.5,<2.17", "kubernetes>=26"],
         "horovod": ["horovod==0.28.1"],
-        "dev": ["pytest>=8", "pytest-timeout>=2.3", "ruff>=0.6", "mypy>=1.10"],
+        "dev": ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.10"],
     },
     entry_points={"console_scripts": ["unet-tfx=pipeline.cli:main"]},
 )

@@ -5,16 +5,39 @@ Axes: images are [X, Y, Z, C] (3D, NIfTI's own axis order) or [H, W, C] (2D); la
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+TEST = "test"
+"""Split of labelled cases that are no part of cross-validation."""
+UNLABELLED = "unlabelled"
+"""Split of cases without a label: for prediction only, neither trained on nor scored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What is ordinary for the cases of a dataset; what lies outside stops a run before training.
+
+    Attributes:
+      spacing_mm: Smallest and largest voxel size.
+      size: Smallest and largest number of voxels of an axis.
+      foreground: Smallest and largest share of foreground in the grid, of every channel.
+      intensity: Smallest and largest mean intensity of the foreground, in stored units.
+    """
+
+    spacing_mm: tuple[float, float]
+    size: tuple[int, int]
+    foreground: tuple[float, float]
+    intensity: tuple[float, float]
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """What all cases of a dataset share.
+    """What all cases of a dataset share. Plain values only: it travels as JSON, and with a model.
 
     Attributes:
       name: Name of the dataset, as in `data.dataset`.
@@ -28,6 +51,10 @@ class DatasetInfo:
       label_suffixes: Endings of the files that label maps are written to.
       task: `regions` scores label by label, every case; `defects` scores the masks of defective
         images, and the images themselves.
+      limits: What is ordinary for the dataset's cases.
+      label_aliases: Label values that mean the same as one of `label_values`: value -> that one.
+      quantised: Whether intensities are in 8 bits already, as a normalised record holds them; then
+        they stay as they are.
     """
 
     name: str
@@ -40,6 +67,16 @@ class DatasetInfo:
     serving_dtypes: tuple[str, ...]
     label_suffixes: tuple[str, ...]
     task: str
+    limits: Limits
+    label_aliases: dict[int, int] = field(default_factory=dict)
+    quantised: bool = False
+
+    def __post_init__(self) -> None:
+        """JSON makes text of numbers that are keys, and lists of tuples: both are mended here."""
+        for name in ("label_names", "label_aliases"):
+            object.__setattr__(self, name, {int(k): v for k, v in getattr(self, name).items()})
+        regions = {name: tuple(values) for name, values in self.regions.items()}
+        object.__setattr__(self, "regions", regions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +88,10 @@ class CaseFiles:
       group: Patient (or object): all cases of a group are in one fold.
       stratum: What folds are balanced over (grade, class and defect).
       images: One path per channel, or a single one.
-      label: Path of the label; None for "no foreground at all" (a defect-free photograph).
-      split: `cv` for cross-validation, `test` for cases kept out of it.
+      label: Path of the label; None for "no foreground at all" (a defect-free photograph), and for
+        cases of the split `unlabelled`.
+      split: `cv` for cross-validation, `test` for labelled cases kept out of it, `unlabelled`.
+      index: Which one it is in files that hold many cases (a page, a record); 0 in others.
     """
 
     case_id: str
@@ -61,6 +100,12 @@ class CaseFiles:
     images: tuple[Path, ...]
     label: Path | None
     split: str = "cv"
+    index: int = 0
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files of the case, the label last."""
+        return self.images if self.label is None else (*self.images, self.label)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +138,27 @@ class Problem:
       rule: What must hold, and both values.
       path: The file to look at.
       remedy: What to do.
+      severity: An `error` stops a run, a `warning` is reported.
     """
 
     case_id: str
     rule: str
     path: str
     remedy: str = "repair the file, or leave the case out with data.exclude"
+    severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
         return f"{self.case_id}: {self.rule} ({self.path}): {self.remedy}"
+
+
+def errors(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems that stop a run."""
+    return [p for p in problems if p.severity == "error"]
+
+
+def warnings(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems that are reported only."""
+    return [p for p in problems if p.severity == "warning"]
 
 
 class DataError(ValueError):
@@ -131,8 +188,34 @@ class Listing:
     ignored: tuple[Path, ...] = field(default=())
 
 
+def source_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """A name for every file: its own, or as many folders before it as tell the files apart.
+
+    >>> list(source_names([Path("/d/imagesTr/a.nii"), Path("/d/labelsTr/a.nii")]).values())
+    ['imagesTr/a.nii', 'labelsTr/a.nii']
+    """
+    paths = list(paths)
+    names = ({p: "/".join(p.parts[-parts:]) for p in paths} for parts in count(1))
+    return next(n for n in names if len(set(n.values())) == len(n))
+
+
+def canonical_label(label: NDArray[np.uint8], info: DatasetInfo) -> NDArray[np.uint8]:
+    """`label` with every alias replaced by the label value that it stands for."""
+    if not info.label_aliases:
+        return label
+    table = np.arange(256, dtype=np.uint8)
+    table[list(info.label_aliases)] = list(info.label_aliases.values())
+    return table[label]
+
+
 class Dataset(Protocol):
-    """One layout of raw files: what `datasets.get_dataset` returns."""
+    """One layout of raw files: what `datasets.get_dataset` returns.
+
+    Its class is made with `info`, to read and write single cases (prediction), and with `config`
+    too, to list cohorts. Its static method `describe(config: DataConfig) -> DatasetInfo` finds out
+    what the cases under `config.root` share, from a description that the dataset brings along or
+    from file names, and raises DataError where it cannot.
+    """
 
     info: DatasetInfo
 

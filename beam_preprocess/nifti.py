@@ -45,10 +45,12 @@ def read_nifti(path: Path) -> Nifti:
         voxels = np.asanyarray(image.dataobj)
     except _UNREADABLE as e:
         raise ValueError(f"is no complete NIfTI file: {str(e) or type(e).__name__}") from e
+    affine = np.asarray(image.affine, np.float64)
     return Nifti(
         voxels=voxels,
-        affine=np.asarray(image.affine, np.float64),
-        spacing=tuple(float(s) for s in image.header.get_zooms()[:3]),
+        affine=affine,
+        # of the affine, not of the header's zooms: with a sform alone these may say anything
+        spacing=tuple(float(s) for s in nib.affines.voxel_sizes(affine)),
         sha256=hashlib.sha256(content).hexdigest(),
     )
 

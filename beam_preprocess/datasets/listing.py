@@ -5,12 +5,17 @@ from pathlib import Path
 
 from beam_preprocess.case import Listing, Problem
 
-_STRAY = {"thumbs.db", ".ds_store", "desktop.ini"}
+_STRAY = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
 
 
 def is_stray(path: Path) -> bool:
-    """Whether a path is left behind by an operating system, not by the dataset."""
+    """Whether a path is left behind by an operating system or an archiver, not by the dataset."""
     return path.name.lower() in _STRAY or path.name.startswith(".")
+
+
+def stray_paths(folders: Iterable[Path]) -> list[Path]:
+    """The stray files and folders that lie in `folders`, sorted."""
+    return sorted(p for folder in folders for p in folder.iterdir() if is_stray(p))
 
 
 def missing_root(root: Path) -> Listing | None:
@@ -33,3 +38,14 @@ def subfolders(root: Path, names: Iterable[str] | None = None) -> list[Path]:
         for p in root.iterdir()
         if p.is_dir() and not is_stray(p) and (wanted is None or p.name in wanted)
     )
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """The first of `names` in words, and how many there are besides.
+
+    >>> some(["a", "b", "c", "d"], most=2)
+    'a, b and 2 more'
+    """
+    names = list(names)
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

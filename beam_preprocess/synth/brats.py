@@ -24,7 +24,7 @@ GZIP_LEVEL = 1
 """Noise does not compress: level 9 takes far longer for a few percent."""
 
 
-def write_cohort(  # noqa: PLR0913
+def write_cohort(
     out: Path,
     *,
     cases: int,
@@ -32,7 +32,6 @@ def write_cohort(  # noqa: PLR0913
     shape: tuple[int, int, int] = REFERENCE_SHAPE,
     unequal: bool = False,
     graded: bool = False,
-    prefix: str = "BraTS2021",
 ) -> None:
     """Writes `cases` case folders of five files; case i of a seed is the same in every cohort.
 
@@ -45,11 +44,23 @@ def write_cohort(  # noqa: PLR0913
       shape: Voxels per axis, each at least 16; voxels have 1 mm, the brain is scaled to the grid.
       unequal: Varies every edge by up to 10 % from case to case.
       graded: Puts every fourth case, from the second on, under LGG/ and the others under HGG/.
-      prefix: What case ids start with.
 
     Raises:
       ValueError: A number is out of range.
     """
+    check_numbers(cases, seed, shape)
+    for grade in ("HGG", "LGG") if graded else ("",):
+        (out / grade).mkdir(parents=True, exist_ok=True)
+    for number in range(cases):
+        case_id = f"BraTS2021_{number:05d}"
+        folder = out / (_grade(number) if graded else "") / case_id
+        logger.info("case %d of %d: %s", number + 1, cases, folder)
+        for name, volume in make_volumes(number, seed, shape=shape, unequal=unequal).items():
+            write_bytes(folder / f"{case_id}_{name}.nii.gz", nifti_bytes(volume))
+
+
+def check_numbers(cases: int, seed: int, shape: tuple[int, int, int]) -> None:
+    """Raises ValueError for a number of cases, a seed or a shape out of range."""
     require_cohort(cases, seed)
     require(cases <= MAX_CASES, "cases", cases, f"at most {MAX_CASES}")
     require(
@@ -58,14 +69,6 @@ def write_cohort(  # noqa: PLR0913
         shape,
         f"3 edges of >= {MIN_EDGE} voxels",
     )
-    for grade in ("HGG", "LGG") if graded else ("",):
-        (out / grade).mkdir(parents=True, exist_ok=True)
-    for number in range(cases):
-        case_id = f"{prefix}_{number:05d}"
-        folder = out / (_grade(number) if graded else "") / case_id
-        logger.info("case %d of %d: %s", number + 1, cases, folder)
-        for name, volume in make_volumes(number, seed, shape=shape, unequal=unequal).items():
-            write_bytes(folder / f"{case_id}_{name}.nii.gz", nifti_bytes(volume))
 
 
 def make_volumes(

@@ -1,7 +1,6 @@
 """BraTS folders: what is listed and read, and what is told of damaged cases."""
 
 import hashlib
-import re
 import shutil
 from pathlib import Path
 
@@ -9,10 +8,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from beam_preprocess.case import DataError
+from beam_preprocess.case import UNLABELLED, DataError
 from beam_preprocess.config import DataConfig
 from beam_preprocess.crop import crop, uncrop
-from beam_preprocess.datasets.brats import Brats, patient_of
+from beam_preprocess.datasets.brats import BRATS, Brats, patient_of
 from beam_preprocess.records import decode_raw, encode_raw
 from beam_preprocess.synth import brats
 
@@ -52,6 +51,19 @@ def with_seven(label: np.ndarray) -> np.ndarray:
     return label
 
 
+def with_one_and_a_half(label: np.ndarray) -> np.ndarray:
+    """As an interpolation leaves it behind."""
+    label = label.astype(np.float32)
+    label[0, 0, 0] = 1.5
+    return label
+
+
+def with_three(label: np.ndarray) -> np.ndarray:
+    assert (label == 4).any()
+    label[0, 0, 0] = 3
+    return label
+
+
 def unpack_beside(path: Path) -> None:
     nib.save(nib.load(path), path.with_suffix(""))
 
@@ -71,7 +83,8 @@ DAMAGES = {
         Path.unlink,
         "seg",
         "every case needs one file of modality 'seg', found 0",
-        "add the file, or leave the case out with data.exclude",
+        "add the file, or take the case for prediction only with data.allow_unlabelled, or leave"
+        " the case out with data.exclude",
     ),
     "two files of a modality": (
         unpack_beside,
@@ -122,8 +135,21 @@ DAMAGES = {
     "label 7": (
         lambda path: edit(path, with_seven),
         "seg",
-        f"label values must be among [0, 1, 2, 4], {CASE}_seg.nii.gz has [7]",
+        f"label values must be among [0, 1, 2, 4, 3], {CASE}_seg.nii.gz has [7]",
         REPAIR,
+    ),
+    "label 1.5": (
+        lambda path: edit(path, with_one_and_a_half),
+        "seg",
+        f"label values must be among [0, 1, 2, 4, 3], {CASE}_seg.nii.gz has [1.5]",
+        REPAIR,
+    ),
+    "labels 3 and 4": (
+        lambda path: edit(path, with_three),
+        "seg",
+        "enhancing tumour must be stored as 3 or as 4, the label of the case has both",
+        "relabel what is no enhancing tumour (in BraTS 2024 value 4 is the resection cavity), or"
+        " leave the case out with data.exclude",
     ),
     "NaN voxels": (
         lambda path: edit(path, with_nan),
@@ -166,14 +192,6 @@ def test_unreadable_file_is_told(brats_root, check_data, monkeypatch):
     ]
 
 
-def test_empty_case_folder_lacks_every_file(brats_root, check_data):
-    (brats_root / "BraTS2021_00099").mkdir()
-    checked = check_data(DataConfig(dataset="brats", root=str(brats_root), folds=2))
-    found = [re.search(r"'(\w+)', found 0", message)[1] for message in checked.messages]
-    assert sorted(found) == ["flair", "seg", "t1", "t1ce", "t2"]
-    assert {p.case_id for p in checked.problems} == {"BraTS2021_00099"}
-
-
 def test_all_problems_of_a_case_at_once(brats_root):
     edit(file(brats_root, "t1"), np.zeros_like)
     edit(file(brats_root, "seg"), with_seven)
@@ -184,6 +202,39 @@ def test_all_problems_of_a_case_at_once(brats_root):
         Brats().read_case(files)
     paths = [Path(p.path).name.removeprefix(f"{CASE}_") for p in error.value.problems]
     assert sorted(paths) == ["flair.nii.gz", "seg.nii.gz", "t1.nii.gz", "t2.nii.gz"]
+
+
+@pytest.mark.parametrize("folder", [".", "HGG"])
+def test_file_beside_the_case_folders_is_told(tmp_path, folder):
+    brats.write_cohort(tmp_path, cases=2, seed=0, shape=(16, 16, 16), graded=True)
+    path = tmp_path / folder / "BraTS2021_00009_t1.nii.gz"
+    path.touch()
+    (tmp_path / "HGG" / "Thumbs.db").touch()
+    listing = Brats().list_cases(tmp_path)
+    assert [str(p) for p in listing.problems] == [
+        f"{path.name}: a file of a case must lie in the folder of the case, this one lies beside it"
+        f" ({path}): move it to its case folder or out of the root, or leave it out with"
+        " data.exclude"
+    ]
+    assert listing.ignored == (tmp_path / "HGG" / "Thumbs.db",)
+
+
+def test_case_without_segmentation_is_for_prediction_where_that_is_allowed(brats_root):
+    file(brats_root, "seg").unlink()
+    config = DataConfig(dataset="brats", root=str(brats_root), allow_unlabelled=True)
+    listing = Brats(BRATS, config).list_cases(brats_root)
+    assert [c.split for c in listing.cases] == ["cv", "cv", UNLABELLED, "cv", "cv", "cv"]
+    files = listing.cases[2]
+    assert (files.case_id, files.label, listing.problems) == (CASE, None, ())
+    case = Brats(BRATS, config).read_case(files)
+    assert case.label is None and case.image.shape == (*SHAPE, 4)
+
+
+def test_two_segmentations_are_told_where_none_is_needed(brats_root):
+    unpack_beside(file(brats_root, "seg"))
+    config = DataConfig(dataset="brats", root=str(brats_root), allow_unlabelled=True)
+    (problem,) = Brats(BRATS, config).list_cases(brats_root).problems
+    assert problem.rule == "every case needs one file of modality 'seg', found 2"
 
 
 def test_cases_are_listed_in_order_with_their_files(brats_cohort):
@@ -215,7 +266,7 @@ def test_case_in_both_grades_is_told(tmp_path, check_data):
 
 
 def test_stray_files_and_folders_are_ignored(brats_root, check_data):
-    for name in ("Thumbs.db", ".DS_Store", "name_mapping.csv"):
+    for name in ("Thumbs.db", ".DS_Store", "survival_info.csv"):
         (brats_root / name).touch()
     (brats_root / ".ipynb_checkpoints").mkdir()
     (brats_root / CASE / "notes.txt").touch()
@@ -282,7 +333,7 @@ def test_read_image_needs_no_segmentation(brats_root):
     file(brats_root, "seg").unlink()
     case = Brats().read_image(brats_root / CASE)
     assert case.label is None and case.image.shape == (*SHAPE, 4)
-    assert case.files.case_id == CASE
+    assert (case.files.case_id, case.files.split) == (CASE, UNLABELLED)
 
 
 def test_read_image_tells_what_is_wrong(brats_root):
@@ -297,7 +348,7 @@ def test_read_image_tells_what_is_wrong(brats_root):
         Brats().read_image(brats_root / CASE)
 
 
-@pytest.mark.parametrize("suffix", Brats.info.label_suffixes)
+@pytest.mark.parametrize("suffix", BRATS.label_suffixes)
 def test_written_label_lies_where_the_case_lies(brats_case, tmp_path, suffix):
     path = tmp_path / "new" / f"prediction{suffix}"
     Brats().write_label(brats_case.label, brats_case, path)

@@ -9,7 +9,11 @@ from beam_preprocess.validation import require, require_positive
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"dataset": "bratz"}, "data.dataset must be one of 'brats', 'dagm', got 'bratz'"),
+        (
+            {"dataset": "bratz"},
+            "data.dataset must be one of brats, dagm, nnunet, decathlon, isbi2012, severstal,"
+            " folders, brats-records, dagm-records, or the import path of a class, got 'bratz'",
+        ),
         ({"folds": 1}, "data.folds must be between 2 and 20, got 1"),
         ({"folds": 21}, "data.folds must be between 2 and 20, got 21"),
         ({"cases_per_shard": 0}, "data.cases_per_shard must be above 0, got 0"),

@@ -62,7 +62,7 @@ def test_lists_become_tuples_and_the_rest_defaults():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"dataset": "bratz"}, ["dataset", "'brats', 'dagm'", "bratz"]),
+        ({"dataset": "bratz"}, ["dataset", "one of brats, dagm", "bratz"]),
         ({"dataset": "brats", "folds": "many"}, ["folds", "int", "many"]),
         ({"dataset": "brats", "fold": 5}, ["does not accept", "'fold'"]),
         ({"folds": 5}, ["required", "dataset"]),

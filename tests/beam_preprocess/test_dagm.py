@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beam_preprocess.case import DataError
+from beam_preprocess.case import UNLABELLED, DataError
 from beam_preprocess.config import DataConfig
-from beam_preprocess.datasets.dagm import Dagm, Row, parse_labels
+from beam_preprocess.datasets.dagm import DAGM, Dagm
+from beam_preprocess.datasets.dagm_lists import Row, parse_labels
 
 REPAIR = "repair the file, or leave the case out with data.exclude"
 RESTORE = "restore the file, remove the row, or leave the case out with data.exclude"
+RESTORE_MASK = (
+    "restore the file, take the image for prediction only with data.allow_unlabelled, or leave the"
+    " case out with data.exclude"
+)
 CORRECT = "add or correct the row, remove the file, or leave the case out with data.exclude"
 PART = "Class1_Train"
 ROWS = {  # class -> rows per part, defective ones in Train and in Test
@@ -51,7 +56,7 @@ DAMAGES = {  # the file -> what is done to it, the case, the rule, the remedy
         Path.unlink,
         f"{PART}_0578",
         "a row of Labels.txt names mask 0578_label.PNG, which is missing",
-        RESTORE,
+        RESTORE_MASK,
     ),
     "row without image": (
         "0577.PNG",
@@ -87,6 +92,13 @@ DAMAGES = {  # the file -> what is done to it, the case, the rule, the remedy
         f"{PART}_0577",
         "every image needs one row in Labels.txt, this one has 2",
         "remove all rows of the image but one, or leave it out with data.exclude",
+    ),
+    "mask of another image": (
+        "Label/Labels.txt",
+        lambda path: edit_row(path, b"0578_label.PNG", b"0580_label.PNG"),
+        f"{PART}_0578",
+        "a mask must be named after its image, Labels.txt gives 0578.PNG the mask 0580_label.PNG",
+        "correct the row, or leave the case out with data.exclude",
     ),
     "truncated image": (
         "0579.PNG",
@@ -158,6 +170,18 @@ def test_damage_is_told(dagm_root, check_data, damage):
     change(path)
     checked = check_data(config_of(dagm_root))
     assert checked.messages == [f"{case_id}: {rule} ({path}): {remedy}"]
+
+
+def test_defective_image_without_mask_is_for_prediction_where_that_is_allowed(dagm_root):
+    (dagm_root / "Class1" / "Train" / "Label" / "0578_label.PNG").unlink()
+    dataset = Dagm(DAGM, config_of(dagm_root, allow_unlabelled=True))
+    listing = dataset.list_cases(dagm_root)
+    assert listing.problems == () and len(listing.cases) == 20
+    (files,) = (c for c in listing.cases if c.split == UNLABELLED)
+    assert (files.case_id, files.label) == (f"{PART}_0578", None)
+    assert files.stratum == "Class1-defective"
+    case = dataset.read_case(files)
+    assert case.label is None and case.image.shape == (64, 64, 1)
 
 
 BAD_ROWS = {
@@ -248,18 +272,18 @@ def test_order_does_not_depend_on_folders_or_rows(dagm_root):
 
 
 def test_classes_select(dagm_cohort):
-    cases = Dagm(classes=[2]).list_cases(dagm_cohort).cases
+    cases = Dagm(DAGM, config_of(dagm_cohort, classes=(2,))).list_cases(dagm_cohort).cases
     assert len(cases) == 10 and all(c.case_id.startswith("Class2_") for c in cases)
 
 
 def test_stray_files_and_folders_are_ignored(dagm_root, check_data):
     for name in ("Class1/Train/Thumbs.db", "Class2/Test/Label/Thumbs.db", "Class2/Train/.DS_Store"):
         (dagm_root / name).touch()
-    for name in ("Class11", "Class1 (copy)", "Class1/Validation"):
+    for name in ("__MACOSX", "Class1/.ipynb_checkpoints"):
         (dagm_root / name).mkdir()
     checked = check_data(config_of(dagm_root))
     assert checked.messages == []
-    assert (checked.cohort.listed, checked.cohort.ignored) == (20, 3)
+    assert (checked.cohort.listed, checked.cohort.ignored) == (20, 5)
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n"])
@@ -310,10 +334,11 @@ def test_masks_of_one_bit_or_palette_are_read(dagm_root, mode):
     np.testing.assert_array_equal(case.label, pixels)
 
 
-@pytest.mark.parametrize("suffix", Dagm.info.label_suffixes)
+@pytest.mark.parametrize("suffix", DAGM.label_suffixes)
 def test_read_image_and_write_label(dagm_cohort, tmp_path, suffix):
     case = Dagm().read_image(dagm_cohort / "Class1" / "Train" / "0576.PNG")
-    assert case.label is None and case.files.case_id == "0576"
+    assert case.label is None
+    assert (case.files.case_id, case.files.split) == ("0576", UNLABELLED)
     mask = np.where(case.image[..., 0] > 128, 255, 0).astype(np.uint8)
     path = tmp_path / "new" / f"mask{suffix}"
     Dagm().write_label(mask, case, path)

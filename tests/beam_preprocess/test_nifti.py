@@ -117,3 +117,14 @@ def test_write_and_read(tmp_path, name):
     assert nib.load(path).header.get_xyzt_units()[0] == "mm"
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     assert (path.read_bytes()[:2] == b"\x1f\x8b") == name.endswith(".gz")
+
+
+def test_spacing_is_that_of_the_affine(tmp_path):
+    """With a sform alone, the zooms of the header say 1 mm whatever the voxels measure."""
+    image = nib.Nifti1Image(np.ones((2, 3, 4), np.int16), None)
+    image.header.set_sform(np.diag([2.0, 3.0, 4.0, 1.0]), code=1)
+    image.header.set_qform(None, code=0)
+    nib.save(image, tmp_path / "a.nii")
+    volume = read_nifti(tmp_path / "a.nii")
+    np.testing.assert_array_equal(volume.affine, np.diag([2, 3, 4, 1]))
+    assert volume.spacing == (2.0, 3.0, 4.0)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from beam_preprocess.datasets.brats import Brats
 from beam_preprocess.datasets.dagm import Dagm
-from beam_preprocess.synth import brats, command, dagm
+from beam_preprocess.synth import brats, command, dagm, nnunet
 from beam_preprocess.synth.noise import inside, sheet, smooth_noise
 from beam_preprocess.synth.surface import SURFACES, make_image
 
@@ -233,6 +233,8 @@ def test_shares_of_a_voxel():
         (brats.write_cohort, {"cases": 0}, "cases must be at least 1, got 0"),
         (brats.write_cohort, {"seed": -1}, "seed must be at least 0, got -1"),
         (brats.write_cohort, {"shape": (16, 16, 15)}, r"shape must be .* got \(16, 16, 15\)"),
+        (nnunet.write_cohort, {"cases": 0, "shape": SHAPE}, "cases must be at least 1, got 0"),
+        (nnunet.write_cohort, {"shape": (16, 16, 15)}, r"shape must be .* got \(16, 16, 15\)"),
         (dagm.write_cohort, {"cases": 0}, "cases must be at least 1, got 0"),
         (dagm.write_cohort, {"cases": 2304}, "cases must be at most 2303, .* got 2304"),
         (dagm.write_cohort, {"size": 15}, "size must be at least 16 pixels, got 15"),
@@ -259,6 +261,30 @@ def test_command_writes_brats(tmp_path, capsys):
     assert (out / "LGG/BraTS2021_00001/BraTS2021_00001_seg.nii.gz").is_file()
     line = f"wrote 2 BraTS case(s) of (16, 17, 18) voxels, seed 0, to {out}\n"
     assert capsys.readouterr().out == line
+
+
+def test_nnunet_cohort_is_that_of_brats_in_other_files(tmp_path):
+    from beam_preprocess.config import DataConfig
+    from beam_preprocess.datasets import get_dataset
+
+    nnunet.write_cohort(tmp_path, cases=4, seed=3, shape=SHAPE)
+    dataset = get_dataset(DataConfig(dataset="nnunet", root=str(tmp_path)))
+    listing = dataset.list_cases(tmp_path)
+    assert listing.problems == ()
+    assert [c.split for c in listing.cases] == ["cv"] * 4 + ["unlabelled"]
+    case = dataset.read_case(listing.cases[1])
+    volumes = brats.make_volumes(1, 3, shape=SHAPE)
+    np.testing.assert_array_equal(case.image[..., 0], volumes["t1ce"])
+    np.testing.assert_array_equal(case.image[..., 1], volumes["flair"])
+    np.testing.assert_array_equal(case.label == 3, volumes["seg"] == 4)
+    assert dataset.info.regions["whole_tumor"] == (1, 2, 3)
+
+
+def test_command_writes_nnunet(tmp_path, capsys):
+    assert run_command("nnunet", tmp_path, "--cases", 1, "--shape", 16, 16, 16) == 0
+    assert (tmp_path / "imagesTr/tumour_000_0001.nii.gz").is_file()
+    assert (tmp_path / "dataset.json").is_file()
+    assert capsys.readouterr().out.startswith("wrote 1 nnU-Net case(s) of (16, 16, 16) voxels")
 
 
 def test_command_writes_dagm(tmp_path, capsys):
