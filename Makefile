@@ -1,7 +1,7 @@
 PYTHON := .venv/bin/python
 CLI := .venv/bin/unet-tfx
 
-.PHONY: setup demo test test-fast lint types bench clean-demo
+.PHONY: setup demo test test-fast lint types bench bench-data clean-demo
 
 setup:            ## make .venv from the lock; does nothing where it is made
 	@tools/make_venv.sh
@@ -35,6 +35,9 @@ types: setup
 
 bench: setup      ## how fast the parts are on this machine, as JSON
 	PYTHONPATH=. $(PYTHON) -W ignore tests/bench.py
+
+bench-data: setup ## raw files -> records -> crops against the reference procedure, as JSON (10 min)
+	PYTHONPATH=. $(PYTHON) -W ignore tests/bench_data.py
 
 clean-demo:       ## remove what `make demo` made
 	rm -rf demo

@@ -8,13 +8,18 @@ from pathlib import Path
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`: renamed to it on success, removed on an error.
+def atomic_path(path: Path, *, folder: Path | None = None) -> Iterator[Path]:
+    """Yields a temporary path: renamed to `path` on success, removed on an error.
 
     The name is random: pods that share a volume have equal process ids.
+
+    Args:
+      path: Of the file to appear.
+      folder: Where the temporary file lies, on the same file system; beside `path` without one.
+        What a killed process leaves must not lie among files that are read by a pattern.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{uuid.uuid4().hex}-{path.name}")
+    temporary = (folder or path.parent) / f".tmp-{uuid.uuid4().hex}-{path.name}"
     try:
         yield temporary
         os.replace(temporary, path)

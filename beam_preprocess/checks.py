@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_preprocess.case import Problem
+from beam_preprocess.case import Case, DatasetInfo, Problem
 from beam_preprocess.nifti import Nifti
 
 AFFINE_TOLERANCE_MM = 1e-3
@@ -60,7 +61,7 @@ def _words(affine: NDArray[np.float64]) -> str:
 
 
 def check_intensities(case_id: str, path: Path, voxels: NDArray[np.generic]) -> list[Problem]:
-    """Intensities must be real, finite numbers, and not all zero."""
+    """Intensities must be real, finite numbers, not all zero and not all the same."""
     if not np.issubdtype(voxels.dtype, np.number) or np.issubdtype(
         voxels.dtype, np.complexfloating
     ):
@@ -73,6 +74,9 @@ def check_intensities(case_id: str, path: Path, voxels: NDArray[np.generic]) -> 
     if not voxels.any():
         rule = f"an image must have voxels other than 0, {path.name} has none of {voxels.size}"
         return [Problem(case_id=case_id, rule=rule, path=str(path))]
+    if voxels.min() == (highest := voxels.max()):
+        rule = f"an image must have more than one value, {path.name} is {highest} everywhere"
+        return [Problem(case_id=case_id, rule=rule, path=str(path))]
     return []
 
 
@@ -80,10 +84,72 @@ def check_labels(
     case_id: str, path: Path, label: NDArray[np.generic], allowed: Sequence[int]
 ) -> list[Problem]:
     """Label values must be among `allowed`."""
-    found = np.unique(label).tolist()
+    found = _values(label)
     wrong = [v for v in found if v not in allowed]
     if not wrong:
         return []
     more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
     rule = f"label values must be among {list(allowed)}, {path.name} has {wrong[:_NAMED]}{more}"
     return [Problem(case_id=case_id, rule=rule, path=str(path))]
+
+
+def check_case(case: Case, info: DatasetInfo) -> list[Problem]:
+    """What the arrays of a case tell whose files are in order.
+
+    Returns:
+      An error for an empty channel; warnings for a channel of one value, for a label without
+      foreground and for labelled voxels outside of the image's foreground.
+    """
+    found = [p for i, n in enumerate(info.channels) for p in _check_channel(case, i, n, info)]
+    if case.label is None:
+        return found
+    path = str(case.files.label or case.files.images[0])
+    if info.task == "regions" and case.files.label and not case.label.any():
+        rule = "no voxel is labelled"
+        remedy = "fine where there is nothing to segment; else look for the right label"
+        found.append(_problem(case, rule, path, remedy, "warning"))
+    if info.foreground == "nonzero" and (outside := _labelled_outside(case)):
+        rule = f"{outside} labelled voxels lie where the image is 0 in all channels"
+        remedy = "look whether label and image belong together"
+        found.append(_problem(case, rule, path, remedy, "warning"))
+    return found
+
+
+def _check_channel(case: Case, index: int, name: str, info: DatasetInfo) -> list[Problem]:
+    """With background left out, a channel may have one value only: a mask, not a scan."""
+    channel = case.image[..., index].T
+    values = channel[channel != 0] if info.foreground == "nonzero" else channel
+    path = str(case.files.images[min(index, len(case.files.images) - 1)])
+    if not values.size:
+        rule = f"every channel must have voxels other than 0, {name} has none of {channel.size}"
+        return [_problem(case, rule, path, "repair the file, or leave the case out", "error")]
+    if values.min() == (highest := values.max()):
+        rule = f"channel {name} is {highest} in all of its foreground"
+        remedy = "look whether the file is a mask in place of a scan"
+        return [_problem(case, rule, path, remedy, "warning")]
+    return []
+
+
+def _labelled_outside(case: Case) -> int:
+    """How many labelled voxels are 0 in every channel."""
+    assert case.label is not None
+    empty = case.label != 0
+    for channel in np.moveaxis(case.image, -1, 0):
+        empty &= channel == 0
+    return int(np.count_nonzero(empty))
+
+
+def _problem(
+    case: Case, rule: str, path: str, remedy: str, severity: Literal["error", "warning"]
+) -> Problem:
+    return Problem(
+        case_id=case.files.case_id, rule=rule, path=path, remedy=remedy, severity=severity
+    )
+
+
+def _values(label: NDArray[np.generic]) -> list[float]:
+    """The values that occur. Bytes are counted, which is much faster than sorting them."""
+    flat = np.ravel(label, order="K")
+    if flat.dtype == np.uint8:
+        return np.flatnonzero(np.bincount(flat)).tolist()
+    return np.unique(flat).tolist()

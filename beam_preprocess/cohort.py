@@ -4,9 +4,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from beam_preprocess.case import CaseFiles, Dataset, Problem
+from beam_preprocess.case import CaseFiles, Dataset, Problem, errors
+from beam_preprocess.case_table import apply_case_table
 from beam_preprocess.config import DataConfig
 from beam_preprocess.folds import assign_folds, check_folds
+from beam_preprocess.nnunet_splits import check_given_folds, read_splits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,8 +16,8 @@ class Cohort:
     """What a run works on.
 
     Attributes:
-      splits: Split name (`fold-0` ..., `test`) -> its cases, sorted by id.
-      problems: What the listing found wrong, excluded cases left out.
+      splits: Split name (`fold-0` ..., `test`, `unlabelled`) -> its cases, sorted by id.
+      problems: What the listing found wrong, errors and warnings, excluded cases left out.
       listed: Number of cases in the folder, excluded and unusable ones included.
       excluded: Case id -> reason, of the cases that are there and left out.
       ignored: Number of files that are no part of the dataset.
@@ -36,17 +38,34 @@ def fold_name(fold: int) -> str:
 def list_cohort(dataset: Dataset, config: DataConfig) -> Cohort:
     """Lists the cases under `config.root` and assigns them to splits."""
     listing = dataset.list_cases(Path(config.root))
-    found = {c.case_id for c in listing.cases} | {p.case_id for p in listing.problems}
+    unusable = {p.case_id for p in errors(listing.problems)}
+    found = {c.case_id for c in listing.cases} | unusable
     problems = [p for p in listing.problems if p.case_id not in config.exclude]
     cases = [c for c in listing.cases if c.case_id not in config.exclude]
+    cases, table_problems = apply_case_table(cases, config.case_table, known=found)
+    problems += table_problems
     cross_validated = [c for c in cases if c.split == "cv"]
+    folds, fold_problems = _folds(cross_validated, config, unusable)
+    problems += fold_problems
     return Cohort(
-        splits=_splits(cases, cross_validated, config),
+        splits=_splits(cases, folds),
         problems=(*problems, *_cohort_problems(dataset, config, found, cross_validated, problems)),
         listed=len(found),
         excluded={c: r for c, r in config.exclude.items() if c in found},
         ignored=len(listing.ignored),
     )
+
+
+def _folds(
+    cases: list[CaseFiles], config: DataConfig, unusable: set[str]
+) -> tuple[dict[str, int], list[Problem]]:
+    """Case id -> fold: as `config.splits` says, or dealt by us."""
+    if not config.splits:
+        return assign_folds(cases, folds=config.folds, seed=config.fold_seed), []
+    given, problems = read_splits(Path(config.splits))
+    if not problems and cases:  # without a case, that alone is told
+        problems = check_given_folds(given, cases, config=config, unusable=unusable)
+    return ({} if problems else {c.case_id: given[c.case_id] for c in cases}), problems
 
 
 def _cohort_problems(
@@ -64,19 +83,17 @@ def _cohort_problems(
         )
         return [Problem(case_id="cohort", rule=rule, path=config.root, remedy=remedy)]
     unknown = _unknown_excluded(config, found)
+    problems = errors(problems)
     if not problems:
         unknown += _no_defects(dataset, config, cross_validated)
     if problems and not cross_validated:  # a folder that cannot be listed may hold enough cases
         return unknown
-    repairable = len({p.case_id for p in problems})
+    repairable = len({p.case_id for p in problems} - {"cohort"})
     groups = len({c.group for c in cross_validated}) + repairable
     return unknown + check_folds(groups, folds=config.folds, root=config.root)
 
 
-def _splits(
-    cases: list[CaseFiles], cross_validated: list[CaseFiles], config: DataConfig
-) -> dict[str, tuple[CaseFiles, ...]]:
-    folds = assign_folds(cross_validated, folds=config.folds, seed=config.fold_seed)
+def _splits(cases: list[CaseFiles], folds: dict[str, int]) -> dict[str, tuple[CaseFiles, ...]]:
     splits: dict[str, list[CaseFiles]] = defaultdict(list)
     for case in sorted(cases, key=lambda c: c.case_id):
         split = fold_name(folds[case.case_id]) if case.case_id in folds else case.split
@@ -93,7 +110,7 @@ def _no_defects(
     if any(c.label for c in cross_validated):
         return []
     rule = f"at least one photograph must be defective, found none of {len(cross_validated)}"
-    remedy = "look at the flags in Labels.txt, or add classes to data.classes"
+    remedy = "look at the list of the dataset, or add classes to data.classes"
     return [Problem(case_id="cohort", rule=rule, path=config.root, remedy=remedy)]
 
 

@@ -4,130 +4,117 @@ Only lists of paths cross a shuffle. A shard is read, checked, converted and wri
 call, case by case, so that memory does not grow with the cohort.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import apache_beam as beam
-import tensorflow as tf
 
 from beam_preprocess.atomic import atomic_path, write_text
-from beam_preprocess.case import Case, CaseFiles, DataError, Dataset, Problem
+from beam_preprocess.case import CaseFiles, Dataset, Problem, errors, source_names
+from beam_preprocess.examine import Examination, Statistics, examine_case
+from beam_preprocess.record_files import RecordWriter
 from beam_preprocess.records import encode_example, encode_raw
-from beam_preprocess.statistics import case_statistics
-
-_GZIP = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
-"""Level 6 makes the files no smaller, and takes three times as long."""
+from beam_preprocess.shards import Shard, ShardResult, ShardStore, hash_file, shard_key
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shard:
-    """The cases of one pair of record files.
+class Destination:
+    """Where shards go.
 
     Attributes:
-      split: Name of the split, such as `fold-0`.
-      index, count: Number of this shard, and of all shards of its split.
-      cases: Sorted by case id.
+      examples, statistics: Roots of the two artifacts.
+      store: Folder of finished shards, see `ShardStore`.
+      code: Fingerprint of the code that converts.
     """
 
-    split: str
-    index: int
-    count: int
-    cases: tuple[CaseFiles, ...]
-
-    def path(self, root: str) -> Path:
-        """Where the shard's records are, in an `Examples` artifact at `root`."""
-        name = f"records-{self.index:05d}-of-{self.count:05d}.gz"
-        return Path(root) / f"Split-{self.split}" / name
+    examples: str
+    statistics: str
+    store: str
+    code: str
 
 
-def make_shards(split: str, cases: Sequence[CaseFiles], *, cases_per_shard: int) -> list[Shard]:
-    """Cuts the cases of a split, in the order of their ids, into shards."""
-    ordered = sorted(cases, key=lambda c: c.case_id)
-    count = -(-len(ordered) // cases_per_shard)
+def convert_shard(shard: Shard, *, dataset: Dataset, destination: Destination) -> ShardResult:
+    """Writes the raw records and the case statistics of a shard, or finds them in the store.
+
+    Returns:
+      The problems and statistics of its cases; where there is an error, no file is written.
+    """
+    store = ShardStore(destination.store)
+    key = shard_key(shard, dataset.info, destination.code)
+    result = store.find(key) or _convert(shard, dataset, store, key)
+    if not errors(result.problems):
+        store.publish(key, shard, destination.examples, destination.statistics)
+    return result
+
+
+def _convert(shard: Shard, dataset: Dataset, store: ShardStore, key: str) -> ShardResult:
+    problems: list[Problem] = []
+    statistics: list[Statistics] = []
+    try:
+        with (
+            atomic_path(store.examples(key)) as examples_path,
+            atomic_path(store.statistics(key)) as statistics_path,
+            RecordWriter(examples_path) as examples_file,
+            RecordWriter(statistics_path) as statistics_file,
+        ):
+            for files in shard.cases:
+                examined = examine_case(files, dataset)
+                problems += [*examined.problems, *_changed(files, examined)]
+                if examined.case is None or examined.statistics is None:
+                    continue
+                statistics.append(examined.statistics)
+                examples_file.write(encode_raw(examined.case, foreground=dataset.info.foreground))
+                statistics_file.write(encode_example(examined.statistics))
+            if errors(problems):
+                raise _ShardError
+    except _ShardError:
+        return ShardResult(problems=problems, statistics=statistics, hashes={})
+    return store.add(key, ShardResult(problems=problems, statistics=statistics, hashes={}))
+
+
+class _ShardError(Exception):
+    """A case of the shard cannot be converted: its files are not written."""
+
+
+def _changed(files: CaseFiles, examined: Examination) -> list[Problem]:
+    """A file that changes between its hash and its reading would get a wrong name in the store."""
+    if examined.case is None:
+        return []
+    known = {name: path for path, name in source_names(files.paths).items()}
     return [
-        Shard(
-            split=split,
-            index=i,
-            count=count,
-            cases=tuple(ordered[i * cases_per_shard : (i + 1) * cases_per_shard]),
+        Problem(
+            case_id=files.case_id,
+            rule=f"{name} changed while it was read",
+            path=str(known[name]),
+            remedy="run again when nothing writes to the dataset any more",
         )
-        for i in range(count)
+        for name, digest in examined.case.sources.items()
+        if name in known and digest != hash_file(known[name])
     ]
 
 
-def convert_shard(
-    shard: Shard, *, dataset: Dataset, examples_root: str, statistics_root: str
-) -> list[Problem]:
-    """Writes the raw records and the case statistics of a shard.
-
-    Returns:
-      The problems of the shard's cases; where there are any, no file is written.
-    """
-    problems: list[Problem] = []
-    with (
-        atomic_path(shard.path(examples_root)) as examples_path,
-        atomic_path(shard.path(statistics_root)) as statistics_path,
-        tf.io.TFRecordWriter(str(examples_path), _GZIP) as examples,
-        tf.io.TFRecordWriter(str(statistics_path), _GZIP) as statistics,
-    ):
-        for case in _readable(shard.cases, dataset, problems):
-            examples.write(encode_raw(case, foreground=dataset.info.foreground))
-            statistics.write(encode_example(case_statistics(case, dataset.info)))
-    if problems:
-        shard.path(examples_root).unlink()
-        shard.path(statistics_root).unlink()
-    return problems
-
-
-def _readable(
-    cases: Iterable[CaseFiles], dataset: Dataset, problems: list[Problem]
-) -> Iterator[Case]:
-    """Reads case after case; what cannot be read is added to `problems`."""
-    for files in cases:
-        try:
-            yield dataset.read_case(files)
-        except DataError as e:
-            problems.extend(e.problems)
-
-
 class _ConvertShard(beam.DoFn):
-    """Converts a shard and writes its problems as JSON; yields the number of problems."""
+    """Converts a shard and writes its result as JSON; yields the number of its errors."""
 
-    def __init__(self, dataset: Dataset, roots: dict[str, str], results_root: str):
-        self._dataset, self._roots, self._results_root = dataset, roots, Path(results_root)
+    def __init__(self, dataset: Dataset, destination: Destination, results_root: str):
+        self._dataset, self._destination = dataset, destination
+        self._results_root = Path(results_root)
 
     def process(self, shard: Shard) -> Iterator[int]:
-        problems = convert_shard(shard, dataset=self._dataset, **self._roots)
-        path = self._results_root / f"{shard.split}-{shard.index:05d}.json"
-        write_text(path, json.dumps({"problems": [asdict(p) for p in problems]}))
-        yield len(problems)
+        result = convert_shard(shard, dataset=self._dataset, destination=self._destination)
+        write_text(self._results_root / f"{shard.name}.json", result.to_json())
+        yield len(errors(result.problems))
 
 
 class ConvertShards(beam.PTransform):
-    """Shards -> record files, and one JSON file per shard with its problems, in `results_root`."""
+    """Shards -> record files, and one JSON file per shard with its result, in `results_root`."""
 
-    def __init__(
-        self, dataset: Dataset, *, examples_root: str, statistics_root: str, results_root: str
-    ):
+    def __init__(self, dataset: Dataset, destination: Destination, *, results_root: str):
         super().__init__()
-        roots = {"examples_root": examples_root, "statistics_root": statistics_root}
-        self._convert = _ConvertShard(dataset, roots, results_root)
+        self.results_root = results_root
+        self._convert = _ConvertShard(dataset, destination, results_root)
 
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
         """Spreads the shards over the workers and converts each."""
         return shards | "Spread" >> beam.Reshuffle() | "Convert" >> beam.ParDo(self._convert)
-
-
-def read_results(results_root: str, shards: Sequence[Shard]) -> list[Problem]:
-    """Reads the problems of all shards; a shard without a result is an error."""
-    paths = [Path(results_root) / f"{s.split}-{s.index:05d}.json" for s in shards]
-    missing = [p.stem for p in paths if not p.exists()]
-    if missing:
-        raise RuntimeError(
-            f"every shard must be converted, {len(missing)} of {len(shards)} were not:"
-            f" {missing[:5]}"
-        )
-    results = [json.loads(p.read_text(encoding="utf-8")) for p in paths]
-    return [Problem(**p) for r in results for p in r["problems"]]

@@ -21,7 +21,9 @@ def foreground_box(case: Case, foreground: str) -> Box:
     shape = case.image.shape[:-1]
     if foreground == "all":
         return tuple((0, n) for n in shape)
-    mask = case.image.any(axis=-1)
+    mask = np.zeros(shape, np.bool_, order="F")
+    for channel in np.moveaxis(case.image, -1, 0):  # one by one: adjacent in memory
+        mask |= channel != 0
     if case.label is not None:
         mask |= case.label != 0
     return tuple(_extent(mask, axis) for axis in range(len(shape)))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from beam_preprocess.atomic import write_text
@@ -12,13 +12,14 @@ from beam_preprocess.datasets.listing import is_stray
 _CHUNK = 1 << 20
 
 
-def fingerprint_folder(root: Path, memory: Path) -> str:
+def fingerprint_folder(root: Path, memory: Path, more: Iterable[Path] = ()) -> str:
     """Hashes the relative paths and contents of all files under `root`; stray files are left out.
 
     Args:
       root: Folder of a dataset; one that does not exist has the fingerprint of an empty one.
       memory: JSON file that keeps the hash of every file with its size and time of change, so that
         a file is read again only when one of these differs.
+      more: Single files elsewhere that belong to it.
     """
     known = _read_memory(memory)
     current = {}
@@ -27,7 +28,8 @@ def fingerprint_folder(root: Path, memory: Path) -> str:
         key = f"{path.relative_to(root)}|{stat.st_size}|{stat.st_mtime_ns}"
         current[key] = known.get(key) or _hash_file(path)
     write_text(memory, json.dumps(current))
-    content = "\n".join(f"{key.rsplit('|', 2)[0]} {digest}" for key, digest in current.items())
+    lines = [f"{key.rsplit('|', 2)[0]} {digest}" for key, digest in current.items()]
+    content = "\n".join([*lines, *(_hash_file(path) for path in more)])
     return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -20,7 +20,12 @@ _EPSILON = 1e-8
 
 
 def quantise(
-    image: tf.Tensor, *, profile: str, foreground: str, clip_percentiles: Sequence[float]
+    image: tf.Tensor,
+    *,
+    profile: str,
+    foreground: str,
+    clip_percentiles: Sequence[float],
+    quantised: bool,
 ) -> tf.Tensor:
     """Maps raw intensities to 8 bits, channel by channel.
 
@@ -29,12 +34,18 @@ def quantise(
       profile: `corrected` or `reference`, see `PreprocessingConfig`.
       foreground: `nonzero` or `all`.
       clip_percentiles: Of profile `corrected`, in percent.
+      quantised: Whether `image` is what comes out already, see `DatasetInfo`.
 
     Returns:
       uint8 [*S, C]. With `corrected` and `nonzero`, background is 0 and foreground 1 to 255.
-      8-bit photographs (`all`) stay as they are.
+      8-bit photographs (`all`) and `quantised` images stay as they are.
+
+    Raises:
+      ValueError: An image that is `quantised` is not of 8 bits.
     """
-    if foreground == "all" and image.dtype == tf.uint8:
+    if quantised and image.dtype != tf.uint8:
+        raise ValueError(f"intensities that are quantised must be uint8, got {image.dtype.name}")
+    if quantised or (foreground == "all" and image.dtype == tf.uint8):
         return image
     values = tf.cast(image, tf.float32)
     channels = [
@@ -59,42 +70,67 @@ def _quantise_reference(v: tf.Tensor) -> tf.Tensor:
 
 
 def _quantise_corrected(v: tf.Tensor, foreground: str, percentiles: Sequence[float]) -> tf.Tensor:
-    mask = v != 0 if foreground == "nonzero" else tf.ones_like(v, tf.bool)
-    low, high = tf.unstack(quantiles(tf.boolean_mask(v, mask), [p / 100 for p in percentiles]))
+    mask = v != 0 if foreground == "nonzero" else None
+    low, high = tf.unstack(quantiles(v, [p / 100 for p in percentiles], mask=mask))
     unit = tf.math.divide_no_nan(tf.clip_by_value(v, low, high) - low, high - low)
-    first = 1.0 if foreground == "nonzero" else 0.0
-    scaled = tf.round(first + unit * (255.0 - first))
-    return tf.cast(tf.where(mask, scaled, 0.0), tf.uint8)
+    if mask is None:
+        return tf.cast(tf.round(unit * 255.0), tf.uint8)
+    return tf.cast(tf.where(mask, tf.round(1.0 + unit * 254.0), 0.0), tf.uint8)
 
 
-def quantiles(values: tf.Tensor, fractions: Sequence[float]) -> tf.Tensor:
-    """Quantiles of float32 [N] by two histograms, in linear time.
+def quantiles(
+    values: tf.Tensor, fractions: Sequence[float], *, mask: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Quantiles of float32 values of any shape by two histograms, in linear time.
 
     The result is the largest value of the fine bin that the quantile (inverted empirical
     distribution) falls into: exact for distinct values further apart than range / 2^24, and 0
-    where N is 0.
+    where there is no value.
+
+    Args:
+      values: float32.
+      fractions: Between 0 and 1.
+      mask: Of the same shape, true where a value counts; all count without one.
 
     Returns:
       float32 [len(fractions)].
     """
-    empty = tf.equal(tf.size(values), 0)
-    values = tf.cond(empty, lambda: tf.zeros([1]), lambda: values)
-    return tf.stack([_quantile(values, tf.constant(f, tf.float64)) for f in fractions])
-
-
-@tf.function(autograph=False)  # one function in the graph, whatever the number of channels
-def _quantile(values: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
-    count = tf.cast(tf.size(values), tf.float64)
-    rank = tf.cast(tf.maximum(tf.math.ceil(fraction * count), 1.0), tf.int32)
-    for _ in range(2):  # the second histogram spreads one bin of the first over all bins
-        low, high = tf.reduce_min(values), tf.reduce_max(values)
-        unit = tf.math.divide_no_nan(values - low, high - low)
-        bins = tf.minimum(tf.cast(unit * _BINS, tf.int32), _BINS - 1)
+    with tf.name_scope("quantiles"):
+        bins, count = _bins(values, mask)
         cumulative = tf.cumsum(_count(bins, _BINS))
-        chosen = tf.reduce_sum(tf.cast(cumulative < rank, tf.int32))
-        rank -= tf.where(chosen > 0, cumulative[tf.maximum(chosen - 1, 0)], 0)
-        values = tf.boolean_mask(values, bins == chosen)
-    return tf.reduce_max(values)
+        found = []
+        for fraction in fractions:
+            rank = tf.cast(
+                tf.maximum(tf.math.ceil(fraction * tf.cast(count, tf.float64)), 1.0), tf.int32
+            )
+            chosen = tf.reduce_sum(tf.cast(cumulative < rank, tf.int32))
+            before = tf.where(chosen > 0, cumulative[tf.maximum(chosen - 1, 0)], 0)
+            inside = tf.boolean_mask(values, bins == chosen)
+            found.append(_value_of_rank(inside, rank - before))
+    return tf.where(count > 0, tf.stack(found), 0.0)
+
+
+def _bins(values: tf.Tensor, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+    """The bin of every value, of 0 ... _BINS - 1 that part their range, and how many count.
+
+    What does not count is in bin _BINS: a select is far cheaper than gathering what counts.
+    """
+    lowest = values if mask is None else tf.where(mask, values, values.dtype.max)
+    highest = values if mask is None else tf.where(mask, values, values.dtype.min)
+    low, high = tf.reduce_min(lowest), tf.reduce_max(highest)
+    unit = tf.math.divide_no_nan(values - low, high - low)
+    bins = tf.clip_by_value(tf.cast(unit * _BINS, tf.int32), 0, _BINS - 1)
+    if mask is None:
+        return bins, tf.size(values)
+    return tf.where(mask, bins, _BINS), tf.math.count_nonzero(mask, dtype=tf.int32)
+
+
+def _value_of_rank(values: tf.Tensor, rank: tf.Tensor) -> tf.Tensor:
+    """The largest value of the fine bin that holds the value of a rank (1: the smallest)."""
+    bins, _ = _bins(values, None)
+    cumulative = tf.cumsum(_count(bins, _BINS))
+    chosen = tf.reduce_sum(tf.cast(cumulative < rank, tf.int32))
+    return tf.reduce_max(tf.boolean_mask(values, bins == chosen))
 
 
 def moments(x: tf.Tensor, *, profile: str, foreground: str) -> tuple[tf.Tensor, tf.Tensor]:
@@ -151,11 +187,21 @@ def _count(values: tf.Tensor, bins: int) -> tf.Tensor:
         return tf.math.bincount(values, minlength=bins, maxlength=bins)
 
 
-def class_indices(label: tf.Tensor, label_values: Sequence[int]) -> tf.Tensor:
-    """Label values -> class indices, uint8 -> uint8 of the same shape (BraTS: 4 becomes 3)."""
+def class_indices(
+    label: tf.Tensor, label_values: Sequence[int], *, aliases: Mapping[int, int]
+) -> tf.Tensor:
+    """Label values -> class indices, uint8 -> uint8 of the same shape (BraTS: 4 becomes 3).
+
+    Args:
+      label: uint8, any shape.
+      label_values: The label value of every class index.
+      aliases: `DatasetInfo.label_aliases`: a value that means the same as another -> that one.
+    """
     table = [0] * 256
     for index, value in enumerate(label_values):
         table[value] = index
+    for alias, value in aliases.items():
+        table[alias] = table[value]
     return tf.gather(tf.constant(table, tf.uint8), tf.cast(label, tf.int32))
 
 
@@ -179,7 +225,8 @@ def preprocessing_fn(
 
     Args:
       inputs: Batched features of `records.raw_feature_spec`.
-      custom_config: `profile`, `clip_percentiles`, `foreground`, `label_values`.
+      custom_config: `profile` and `clip_percentiles` of `PreprocessingConfig`; `foreground`,
+        `quantised`, `label_values` and `label_aliases` of `DatasetInfo`; the number of `channels`.
 
     Returns:
       Batched features of `records.normalised_feature_spec`.
@@ -201,24 +248,43 @@ def preprocessing_fn(
 def _normalise_record(
     record: Mapping[str, tf.Tensor], channels: int, config: Mapping[str, Any]
 ) -> dict[str, tf.Tensor]:
-    profile, foreground = config["profile"], config["foreground"]
-    rank = record["image_shape"].shape[0] - 1
-    image = tf.reshape(_decode(record, foreground), record["image_shape"])
-    x = quantise(
-        tf.ensure_shape(image, [None] * rank + [channels]),
-        profile=profile,
-        foreground=foreground,
-        clip_percentiles=config["clip_percentiles"],
+    x = _quantise_record(record, channels, config)
+    mean, stdev = moments(x, profile=config["profile"], foreground=config["foreground"])
+    y = class_indices(
+        tf.io.decode_raw(record["label"], tf.uint8),
+        config["label_values"],
+        aliases={int(k): v for k, v in config["label_aliases"].items()},  # JSON makes text of keys
     )
-    mean, stdev = moments(x, profile=profile, foreground=foreground)
-    y = class_indices(tf.io.decode_raw(record["label"], tf.uint8), config["label_values"])
     return {"X": raw_bytes(x), "Y": raw_bytes(y), "mean": mean, "stdev": stdev}
 
 
-def _decode(record: Mapping[str, tf.Tensor], foreground: str) -> tf.Tensor:
-    """The intensities of a raw record, flat: uint8 of photographs, float32 of scans."""
-    if foreground == "all":
-        return tf.io.decode_raw(record["image"], tf.uint8)
+def _quantise_record(
+    record: Mapping[str, tf.Tensor], channels: int, config: Mapping[str, Any]
+) -> tf.Tensor:
+    """The 8-bit image of a raw record, uint8 [*S, C]; cases of one dataset may differ in dtype."""
+    rank = record["image_shape"].shape[0] - 1
+    names = ("profile", "foreground", "clip_percentiles", "quantised")
+
+    def finish(flat: tf.Tensor) -> tf.Tensor:
+        image = tf.reshape(flat, record["image_shape"])
+        image = tf.ensure_shape(image, [None] * rank + [channels])
+        return quantise(image, **{name: config[name] for name in names})
+
+    def of_bytes() -> tf.Tensor:
+        return finish(tf.io.decode_raw(record["image"], tf.uint8))
+
+    def of_numbers() -> tf.Tensor:
+        return finish(_decode(record))
+
+    if config["quantised"]:
+        return of_bytes()
+    if config["foreground"] == "nonzero":  # scans of 8 bits are scaled as others
+        return of_numbers()
+    return tf.cond(tf.equal(record["image_dtype"], "uint8"), of_bytes, of_numbers)
+
+
+def _decode(record: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """The intensities of a raw record, flat, as float32."""
 
     def branch(dtype: str) -> Callable[[], tf.Tensor]:
         return lambda: tf.cast(tf.io.decode_raw(record["image"], tf.as_dtype(dtype)), tf.float32)

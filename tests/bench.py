@@ -10,7 +10,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,23 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
-from beam_preprocess.convert import convert_shard, make_shards
+from beam_preprocess.case import DatasetInfo
+from beam_preprocess.config import PreprocessingConfig
+from beam_preprocess.convert import Destination, convert_shard
 from beam_preprocess.datasets.brats import Brats
 from beam_preprocess.preprocessing import preprocessing_fn
+from beam_preprocess.record_files import RecordWriter, read_records
 from beam_preprocess.records import encode_example, raw_feature_spec
+from beam_preprocess.shards import make_shards
 from beam_preprocess.synth import brats
+from components.transform import transform_settings
 from trainer.batches import RecordInfo, training_batches
 from trainer.config import InferenceConfig, TrainerConfig
 from trainer.loop import RunFolder, train
 from trainer.presets import PRESETS
 from trainer.progress import read_history
 from trainer.serving import LoadedModel, ServingSpec, export
-from trainer.staging import read_records, stage
+from trainer.staging import stage
 
 
 def timed(run: Callable[[], Any]) -> tuple[Any, float]:
@@ -39,19 +44,13 @@ def timed(run: Callable[[], Any]) -> tuple[Any, float]:
     return result, time.perf_counter() - started
 
 
-def normalise(raw: list[bytes], info: Any, folder: Path) -> None:
+def normalise(raw: Iterable[bytes], info: DatasetInfo, path: Path) -> None:
     """Writes normalised records of raw ones, as Transform does."""
-    config = {
-        "profile": "corrected",
-        "clip_percentiles": (0.5, 99.5),
-        "foreground": info.foreground,
-        "channels": len(info.channels),
-        "label_values": info.label_values,
-    }
-    with tf.io.TFRecordWriter(str(folder / "normalised")) as writer:
+    settings = transform_settings(PreprocessingConfig(), info)
+    with RecordWriter(path) as writer:
         for record in raw:
             batch = tf.io.parse_example([record], raw_feature_spec(info.rank))
-            features = {k: v[0].numpy() for k, v in preprocessing_fn(batch, config).items()}
+            features = {k: v[0].numpy() for k, v in preprocessing_fn(batch, settings).items()}
             plain = {k: v if isinstance(v, bytes) else v.tolist() for k, v in features.items()}
             writer.write(encode_example(plain))
 
@@ -62,11 +61,13 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     crop = (options.crop,) * 3
     brats.write_cohort(folder / "raw", cases=options.cases, seed=0, shape=tuple(options.shape))
     cases = dataset.list_cases(folder / "raw").cases
-    roots = {"examples_root": str(folder / "e"), "statistics_root": str(folder / "s")}
+    places = {n: str(folder / n) for n in ("examples", "statistics", "store")}
+    destination = Destination(**places, code="bench")
     (shard,) = make_shards("all", cases, cases_per_shard=len(cases))
-    _, convert_s = timed(lambda: convert_shard(shard, dataset=dataset, **roots))
-    normalise(list(read_records([str(shard.path(roots["examples_root"]))])), dataset.info, folder)
-    staged = stage([str(folder / "normalised")], folder / "staged")
+    _, convert_s = timed(lambda: convert_shard(shard, dataset=dataset, destination=destination))
+    records = folder / "normalised.gz"
+    normalise(read_records(shard.path(destination.examples)), dataset.info, records)
+    staged = stage([str(records)], folder / "staged")
     config = TrainerConfig(
         samples=options.steps * options.batch_size,
         batch_size=options.batch_size,
@@ -80,11 +81,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     network = train(staged, info, model, config, RunFolder(path=folder / "run"))
     rate = read_history(folder / "run" / "logs")[-1]["steps_per_second"]
     spec = ServingSpec(
-        dataset="brats",
-        channels=dataset.info.channels,
-        label_values=dataset.info.label_values,
-        foreground=dataset.info.foreground,
-        dtypes=dataset.info.serving_dtypes,
+        dataset=dataset.info,
         profile="corrected",
         clip_percentiles=(0.5, 99.5),
         inference=InferenceConfig(window=crop),

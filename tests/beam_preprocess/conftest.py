@@ -11,9 +11,10 @@ import pytest
 from beam_preprocess.case import Case, CaseFiles, Problem
 from beam_preprocess.cohort import Cohort, list_cohort
 from beam_preprocess.config import DataConfig
-from beam_preprocess.convert import convert_shard, make_shards
+from beam_preprocess.convert import Destination, convert_shard
 from beam_preprocess.datasets import get_dataset
 from beam_preprocess.datasets.brats import Brats
+from beam_preprocess.shards import make_shards
 from beam_preprocess.synth import brats, dagm
 
 SHAPE = (16, 18, 20)
@@ -68,6 +69,16 @@ def brats_case(brats_cohort) -> Case:
     return Brats().read_case(Brats().list_cases(brats_cohort).cases[0])
 
 
+def make_destination(out: Path, *, store: Path, code: str = "c0de") -> Destination:
+    """Artifacts `records` and `statistics` in a folder."""
+    return Destination(
+        examples=str(out / "records"),
+        statistics=str(out / "statistics"),
+        store=str(store),
+        code=code,
+    )
+
+
 @pytest.fixture
 def check_data(tmp_path) -> Callable[[DataConfig], Checked]:
     """Lists a cohort and converts its shards, as CaseGen does, and collects every problem."""
@@ -76,15 +87,12 @@ def check_data(tmp_path) -> Callable[[DataConfig], Checked]:
         dataset = get_dataset(config)
         cohort = list_cohort(dataset, config)
         out = tmp_path / "examples"
+        destination = make_destination(out, store=tmp_path / "store")
         problems = list(cohort.problems)
         for split, cases in cohort.splits.items():
             for shard in make_shards(split, cases, cases_per_shard=config.cases_per_shard):
-                problems += convert_shard(
-                    shard,
-                    dataset=dataset,
-                    examples_root=str(out / "records"),
-                    statistics_root=str(out / "statistics"),
-                )
+                result = convert_shard(shard, dataset=dataset, destination=destination)
+                problems += result.problems
         written = sorted(p for p in out.rglob("*") if p.is_file())
         return Checked(cohort=cohort, problems=problems, written=written)
 

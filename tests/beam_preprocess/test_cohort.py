@@ -1,5 +1,6 @@
 """The cohort: splits, exclusions, counts, and what is wrong with the folder as a whole."""
 
+import json
 import shutil
 
 import pytest
@@ -8,8 +9,8 @@ from beam_preprocess.case import CaseFiles, Listing, Problem
 from beam_preprocess.cohort import fold_name, list_cohort
 from beam_preprocess.config import DataConfig
 from beam_preprocess.datasets import get_dataset
-from beam_preprocess.datasets.brats import Brats
-from beam_preprocess.datasets.dagm import Dagm
+from beam_preprocess.datasets.brats import BRATS, Brats
+from beam_preprocess.datasets.dagm import DAGM, Dagm
 
 REMEDY_ROOT = "set data.root to the folder that holds the dataset"
 REMEDY_LAYOUT = "set data.root to the folder that holds the cases, and data.dataset to their layout"
@@ -26,10 +27,8 @@ def ids(cases):
 class Made:
     """A dataset whose listing is given."""
 
-    info = Brats.info
-
-    def __init__(self, listing):
-        self._listing = listing
+    def __init__(self, listing, info=BRATS):
+        self._listing, self.info = listing, info
 
     def list_cases(self, root):
         return self._listing
@@ -211,3 +210,80 @@ def test_photographs_without_a_defect_are_a_problem(tmp_path):
     config = DataConfig(dataset="dagm", root=str(tmp_path), folds=2)
     (problem,) = list_cohort(get_dataset(config), config).problems
     assert problem.rule == "at least one photograph must be defective, found none of 4"
+
+
+def test_warnings_do_not_stop_a_cohort():
+    """A warning makes no case, and what only a cohort without errors is told is told."""
+    warning = Problem(case_id="stray", rule="r", path="p", severity="warning")
+    cases = tuple(made_case(n) for n in range(4))
+    made = Made(Listing(cases=cases, problems=(warning,)), info=DAGM)
+    cohort = list_cohort(made, brats_config("/data"))
+    assert cohort.listed == 4
+    assert [p.rule for p in cohort.problems] == [
+        "r",
+        "at least one photograph must be defective, found none of 4",
+    ]
+    few = list_cohort(made, brats_config("/data", folds=5))
+    assert "5 folds need at least 5 patients (or images), found 4" in few.problems[-1].rule
+
+
+def test_warnings_of_excluded_cases_are_left_out():
+    warning = Problem(case_id="case-1", rule="r", path="p", severity="warning")
+    listing = Listing(cases=tuple(made_case(n) for n in range(3)), problems=(warning,))
+    assert list_cohort(Made(listing), brats_config("/data")).problems == (warning,)
+    config = brats_config("/data", exclude={"case-1": "motion"})
+    cohort = list_cohort(Made(listing), config)
+    assert cohort.problems == () and cohort.excluded == {"case-1": "motion"}
+
+
+def test_excluded_case_that_only_a_warning_names_is_unknown():
+    warning = Problem(case_id="stray", rule="r", path="p", severity="warning")
+    listing = Listing(cases=tuple(made_case(n) for n in range(3)), problems=(warning,))
+    (problem,) = list_cohort(
+        Made(listing), brats_config("/data", exclude={"stray": "no case"})
+    ).problems
+    assert problem.rule == "every case of data.exclude must be in the folder, this one is not"
+
+
+def test_unlabelled_cases_are_no_folds():
+    cases = tuple(made_case(n, split="cv" if n < 4 else "unlabelled") for n in range(6))
+    cohort = list_cohort(Made(Listing(cases=cases)), brats_config("/data"))
+    assert list(cohort.splits) == ["fold-0", "fold-1", "unlabelled"]
+    assert ids(cohort.splits["unlabelled"]) == ["case-4", "case-5"]
+    (problem,) = list_cohort(Made(Listing(cases=cases)), brats_config("/data", folds=5)).problems
+    assert "5 folds need at least 5 patients (or images), found 4" in problem.rule
+
+
+def test_table_and_splits_are_checked_together(tmp_path):
+    """Both files are wrong, and the patients too few."""
+    (tmp_path / "t.csv").write_text("case_id,patient\ncase-9,p\n")
+    (tmp_path / "s.json").write_text("{}")
+    files = {"case_table": str(tmp_path / "t.csv"), "splits": str(tmp_path / "s.json")}
+    listing = Listing(cases=tuple(made_case(n) for n in range(3)))
+    problems = list_cohort(Made(listing), brats_config("/data", folds=4, **files)).problems
+    assert [(p.case_id, p.rule, p.path) for p in problems] == [
+        (
+            "cohort",
+            "data.case_table must name cases of the folder, no such are case-9",
+            files["case_table"],
+        ),
+        (
+            "cohort",
+            "data.splits must be a list of folds with train and val, it is not: it holds {}",
+            files["splits"],
+        ),
+        ("cohort", "4 folds need at least 4 patients (or images), found 3", "/data"),
+    ]
+
+
+def test_patients_of_the_table_must_agree_with_the_splits(tmp_path):
+    (tmp_path / "t.csv").write_text("case_id,patient\ncase-0,p\ncase-2,p\n")
+    content = [
+        {"train": ["case-2", "case-3"], "val": ["case-0", "case-1"]},
+        {"train": ["case-0", "case-1"], "val": ["case-2", "case-3"]},
+    ]
+    (tmp_path / "s.json").write_text(json.dumps(content))
+    files = {"case_table": str(tmp_path / "t.csv"), "splits": str(tmp_path / "s.json")}
+    listing = Listing(cases=tuple(made_case(n) for n in range(4)))
+    (problem,) = list_cohort(Made(listing), brats_config("/data", **files)).problems
+    assert problem.rule == "all cases of a patient must be in one fold, p is in [0, 1]"

@@ -1,12 +1,19 @@
 """Folds: a balanced partition by patient, the same on every machine."""
 
-import random
 from collections import Counter, defaultdict
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from beam_preprocess.case import CaseFiles
+from beam_preprocess.config import MAX_FOLDS
 from beam_preprocess.folds import assign_folds, check_folds
+
+PROPERTY = settings(deadline=None, derandomize=True, max_examples=100)
+SEEDS = st.integers(0, 2**32)
 
 GOLDEN = {
     "case-000": 4,
@@ -38,7 +45,90 @@ def spread(counts, folds):
     return max(sizes) - min(sizes)
 
 
-@pytest.mark.parametrize("folds", [2, 3, 5, 7, 20])
+@st.composite
+def cohorts(draw, *, mixed=False):
+    """(cases, folds): 2 to 20 folds, at least as many patients of 1 to 4 scans, three strata.
+
+    All scans of a patient have one stratum, or, if `mixed`, each has its own.
+    """
+    folds = draw(st.integers(2, MAX_FOLDS))
+    scans = st.lists(st.sampled_from("ABC"), min_size=1, max_size=4)
+    patients = draw(st.lists(scans, min_size=folds, max_size=folds + 30))
+    return [
+        CaseFiles(
+            case_id=f"p{number:02d}-{scan}",
+            group=f"p{number:02d}",
+            stratum=stratum if mixed else strata[0],
+            images=(Path(f"/data/p{number:02d}-{scan}.nii.gz"),),
+            label=None,
+        )
+        for number, strata in enumerate(patients)
+        for scan, stratum in enumerate(strata)
+    ], folds
+
+
+def folds_of_groups(cases, assigned):
+    """Group -> its fold. Fails where a group is in several."""
+    folds = defaultdict(set)
+    for case in cases:
+        folds[case.group].add(assigned[case.case_id])
+    assert all(len(f) == 1 for f in folds.values())
+    return {group: f.pop() for group, f in folds.items()}
+
+
+@PROPERTY
+@given(cohort=cohorts(mixed=True), seed=SEEDS)
+def test_folds_are_a_partition_that_parts_no_group(cohort, seed):
+    """Whatever the strata of a patient's scans; no fold is empty."""
+    cases, folds = cohort
+    assigned = assign_folds(cases, folds=folds, seed=seed)
+    assert sorted(assigned) == [c.case_id for c in cases]
+    groups = folds_of_groups(cases, assigned)
+    assert set(groups.values()) == set(range(folds))
+    assert spread(Counter(groups.values()), folds) <= 1
+
+
+@PROPERTY
+@given(cohort=cohorts(), seed=SEEDS)
+def test_every_stratum_is_balanced(cohort, seed):
+    """In patients: in all, and of every stratum, any two folds differ by one at most."""
+    cases, folds = cohort
+    groups = folds_of_groups(cases, assign_folds(cases, folds=folds, seed=seed))
+    stratum_of = {c.group: c.stratum for c in cases}
+    for stratum in set(stratum_of.values()):
+        members = Counter(f for group, f in groups.items() if stratum_of[group] == stratum)
+        assert spread(members, folds) <= 1
+    assert spread(Counter(groups.values()), folds) <= 1
+
+
+@PROPERTY
+@given(cohort=cohorts(mixed=True), seed=SEEDS, order=st.randoms(use_true_random=False))
+def test_order_and_place_of_the_files_do_not_matter(cohort, seed, order):
+    cases, folds = cohort
+    expected = assign_folds(cases, folds=folds, seed=seed)
+    moved = [replace(c, images=(Path("/mnt/elsewhere") / c.images[0].name,)) for c in cases]
+    order.shuffle(moved)
+    assert assign_folds(iter(moved), folds=folds, seed=seed) == expected
+
+
+@PROPERTY
+@given(n=st.integers(20, 80), folds=st.integers(2, MAX_FOLDS), seed=SEEDS)
+def test_another_seed_gives_other_folds(n, folds, seed):
+    """There are 184,756 ways at least to deal 20 cases: that three seeds meet is out of the way."""
+    cases = make_cases(["none"] * n)
+    dealt = [assign_folds(cases, folds=folds, seed=seed + step) for step in range(3)]
+    assert any(other != dealt[0] for other in dealt[1:])
+
+
+@PROPERTY
+@given(n=st.integers(0, 60), folds=st.integers(2, MAX_FOLDS))
+def test_what_is_checked_is_what_leaves_no_fold_empty(n, folds):
+    cases = make_cases([("A", "B")[i % 2] for i in range(n)])
+    is_enough = len(set(assign_folds(cases, folds=folds, seed=0).values())) == folds
+    assert is_enough == (check_folds(n, folds=folds, root="/data") == [])
+
+
+@pytest.mark.parametrize("folds", range(2, MAX_FOLDS + 1))
 @pytest.mark.parametrize("seed", [0, 1, 12345])
 def test_balanced_partition_for_every_number_of_cases(folds, seed):
     for n in range(folds, 64):
@@ -53,29 +143,13 @@ def test_balanced_partition_for_every_number_of_cases(folds, seed):
             assert spread(members, folds) <= 1
 
 
-def test_order_of_the_cases_does_not_matter():
-    cases = make_cases(["HGG", "LGG", "HGG"] * 9)
-    expected = assign_folds(cases, folds=5, seed=3)
-    for seed in range(5):
-        shuffled = random.Random(seed).sample(cases, len(cases))
-        assert assign_folds(shuffled, folds=5, seed=3) == expected
-
-
-def test_seed_matters():
-    cases = make_cases(["none"] * 30)
-    assert assign_folds(cases, folds=5, seed=0) != assign_folds(cases, folds=5, seed=1)
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_groups_stay_together_and_are_what_is_balanced(seed):
     """31 scans of 11 patients, three each, the last one once."""
     cases = make_cases(["none"] * 31, group_of=lambda number: f"patient-{number // 3}")
     assigned = assign_folds(cases, folds=4, seed=seed)
-    folds_of = defaultdict(set)
-    for case in cases:
-        folds_of[case.group].add(assigned[case.case_id])
-    assert all(len(folds) == 1 for folds in folds_of.values())
-    assert sorted(Counter(f for (f,) in folds_of.values()).values()) == [2, 3, 3, 3]
+    groups = folds_of_groups(cases, assigned)
+    assert sorted(Counter(groups.values()).values()) == [2, 3, 3, 3]
 
 
 def test_group_of_two_strata_takes_that_of_its_first_case():

@@ -74,9 +74,11 @@ def scan(dtype, seed=0):
     return (image if dtype.startswith("float") else image.astype(np.int64)).astype(dtype)
 
 
-def quantised(image, mode=eager, *, profile="corrected", foreground="nonzero", clip=PERCENTILES):
-    function = mode(quantise)
-    result = function(image, profile=profile, foreground=foreground, clip_percentiles=clip)
+def quantised(
+    image, mode=eager, *, profile="corrected", foreground="nonzero", clip=PERCENTILES, already=False
+):
+    options = {"profile": profile, "foreground": foreground, "clip_percentiles": clip}
+    result = mode(quantise)(image, quantised=already, **options)
     assert result.dtype == tf.uint8
     return result.numpy()
 
@@ -168,6 +170,22 @@ def test_corrected_of_all_pixels_uses_zero_too():
     assert result[0, :, 0].tolist() == [0, 128, 255]
 
 
+@modes
+@pytest.mark.parametrize("profile", ["corrected", "reference"])
+@pytest.mark.parametrize("foreground", ["nonzero", "all"])
+def test_quantised_images_stay_as_they_are(mode, profile, foreground):
+    image = scan("uint8")
+    result = quantised(image, mode, profile=profile, foreground=foreground, already=True)
+    np.testing.assert_array_equal(result, image)
+
+
+@modes
+def test_quantised_images_must_be_of_8_bits(mode):
+    message = "intensities that are quantised must be uint8, got int16"
+    with pytest.raises(ValueError, match=message):
+        quantised(scan("int16"), mode, already=True)
+
+
 FRACTIONS = [0.0, 0.005, 0.25, 0.5, 0.75, 0.995, 1.0]
 
 
@@ -256,10 +274,25 @@ def test_standardised_foreground_has_mean_zero_and_deviation_one():
 )
 def test_class_indices_and_back(mode, values, expected):
     label = np.array([values], np.uint8)
-    classes = mode(class_indices)(label, label_values=values)
+    classes = mode(class_indices)(label, label_values=values, aliases={})
     assert classes.dtype == tf.uint8 and classes.numpy().tolist() == [expected]
     back = mode(label_map)(classes.numpy(), label_values=values)
     assert back.dtype == tf.uint8 and back.numpy().tolist() == label.tolist()
+
+
+@modes
+@pytest.mark.parametrize(
+    ("values", "aliases", "label", "expected"),
+    [
+        (BRATS_LABELS, {3: 4}, [0, 1, 2, 3, 4], [0, 1, 2, 3, 3]),
+        ((0, 1, 2, 3), {4: 3}, [0, 1, 2, 3, 4], [0, 1, 2, 3, 3]),
+        ((0, 255), {1: 255, 9: 0}, [0, 1, 9, 255], [0, 1, 0, 1]),
+    ],
+)
+def test_aliases_are_the_class_that_they_stand_for(mode, values, aliases, label, expected):
+    label = np.array(label, np.uint8)
+    classes = mode(class_indices)(label, label_values=values, aliases=aliases)
+    assert classes.numpy().tolist() == expected
 
 
 @modes
@@ -273,8 +306,16 @@ CONFIG = {
     "profile": "corrected",
     "clip_percentiles": [0.5, 99.5],
     "foreground": "nonzero",
+    "quantised": False,
     "label_values": list(BRATS_LABELS),
+    "label_aliases": {"3": 4},  # as JSON has it
     "channels": 4,
+}
+PHOTOGRAPHS = CONFIG | {
+    "foreground": "all",
+    "label_values": [0, 255],
+    "label_aliases": {},
+    "channels": 1,
 }
 
 
@@ -335,8 +376,8 @@ def test_preprocessing_fn_on_unequal_scans(make_case, mode, profile):
 
 
 @batch_modes
-def test_preprocessing_fn_on_photographs(make_case, mode):
-    config = CONFIG | {"foreground": "all", "label_values": [0, 255], "channels": 1}
+@pytest.mark.parametrize("already", [True, False])
+def test_preprocessing_fn_on_photographs(make_case, mode, already):
     rng = np.random.default_rng(0)
     cases = [
         make_case(
@@ -345,11 +386,63 @@ def test_preprocessing_fn_on_photographs(make_case, mode):
         )
         for width in (3, 4)
     ]
-    _, records = normalise(cases, config, mode, rank=2)
+    _, records = normalise(cases, PHOTOGRAPHS | {"quantised": already}, mode, rank=2)
     for case, record in zip(cases, records, strict=True):
         np.testing.assert_array_equal(record["X"], case.image)
         np.testing.assert_array_equal(record["Y"], case.label // 255)
         assert record["mean"].numpy()[0] == pytest.approx(case.image.mean(), rel=1e-6)
+
+
+@batch_modes
+@pytest.mark.parametrize("profile", ["corrected", "reference"])
+def test_preprocessing_fn_on_photographs_of_any_type(make_case, mode, profile):
+    """Those of 8 bits stay as they are, beside others in one batch that are scaled."""
+    rng = np.random.default_rng(0)
+    cases = [
+        make_case(rng.integers(0, 200, (6, 5, 3)).astype(dtype), np.zeros((6, 5), np.uint8))
+        for dtype in ("uint8", "int16", "uint16", "int32", "float32", "float64", ">u2")
+    ]
+    config = PHOTOGRAPHS | {"profile": profile, "channels": 3}
+    _, records = normalise(cases, config, mode, rank=2)
+    np.testing.assert_array_equal(records[0]["X"], cases[0].image)
+    for case, record in zip(cases[1:], records[1:], strict=True):
+        image = case.image.astype(np.float32)
+        expected = quantised(image, profile=profile, foreground="all")
+        np.testing.assert_array_equal(record["X"], expected)
+        assert expected.max() == 255 and (expected != image).any()
+        assert record["X"].shape == (6, 5, 3)
+
+
+def test_preprocessing_fn_scales_between_the_percentiles_of_all_pixels(make_case):
+    """16 bits: 0, 1000, 2000 -> 0, 128, 255; 0 is a value like others."""
+    image = np.array([[0, 1000, 2000]], np.uint16)[..., np.newaxis]
+    config = PHOTOGRAPHS | {"clip_percentiles": [0, 100]}
+    case = make_case(image, np.zeros((1, 3), np.uint8))
+    _, [record] = normalise([case], config, lambda f: f, rank=2)
+    assert record["X"].numpy().ravel().tolist() == [0, 128, 255]
+    assert record["mean"].numpy()[0] == pytest.approx(383 / 3)
+
+
+@batch_modes
+@pytest.mark.parametrize("profile", ["corrected", "reference"])
+def test_preprocessing_fn_on_scans_that_are_quantised(make_case, mode, profile):
+    """They are no clearer for being scaled again; their background is still none."""
+    image = scan("uint8")
+    case = make_case(image, np.full(image.shape[:3], 3, np.uint8))
+    config = CONFIG | {"profile": profile, "quantised": True}
+    [raw], [record] = normalise([case], config, mode, rank=3)
+    np.testing.assert_array_equal(record["X"], raw.image)
+    assert set(record["Y"].numpy().ravel()) == {3}  # 3 is 4, whose class index is 3
+    tissue = raw.image[..., 0][raw.image[..., 0] > 0]
+    assert record["mean"].numpy()[0] == pytest.approx(tissue.mean(), rel=1e-6)
+
+
+@batch_modes
+def test_preprocessing_fn_on_labels_with_aliases(make_case, mode):
+    labels = [np.full((2, 2, 2), value, np.uint8) for value in (0, 3, 4)]
+    cases = [make_case(np.ones((2, 2, 2, 4), np.int16), label) for label in labels]
+    _, records = normalise(cases, CONFIG, mode, rank=3)
+    assert [set(r["Y"].numpy().ravel()) for r in records] == [{0}, {3}, {3}]
 
 
 def test_normalised_features_are_those_of_the_transform(make_case):

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from beam_preprocess.case import DataError
 from beam_preprocess.config import DataConfig
 from beam_preprocess.config_io import to_json
+from beam_preprocess.datasets import get_dataset
+from beam_preprocess.datasets.brats import BRATS
 from beam_preprocess.synth import brats, dagm
 
 pytestmark = pytest.mark.slow
@@ -39,7 +42,7 @@ def brats_root(brats_cohort, tmp_path):
 def run(case_gen, artifact, tmp_path):
     """Runs the executor; returns its two artifacts."""
 
-    def run_on(config: DataConfig, out: str = "out"):
+    def run_on(config: DataConfig, out: str = "out", *, store: str = "", info=None):
         names = ("examples", "case_statistics")
         outputs = {name: [artifact("Examples", tmp_path / out / name)] for name in names}
         context = case_gen.CaseGenExecutor.Context(
@@ -47,7 +50,9 @@ def run(case_gen, artifact, tmp_path):
             tmp_dir=str(tmp_path / f"{out}-tmp"),
             unique_id="1",
         )
-        parameters = {"config": to_json(config), "fingerprint": "f00"}
+        info = get_dataset(config).info if info is None else info
+        parameters = {"config": to_json(config), "info": to_json(info), "store": store}
+        parameters |= {"data_fingerprint": "f00", "code": "c0de"}
         case_gen.CaseGenExecutor(context).Do({}, outputs, parameters)
         return [outputs[name][0] for name in names]
 
@@ -58,10 +63,10 @@ def records_of(artifact, split: str) -> list[bytes]:
     """The records of a split, in the order of the files."""
     from pathlib import Path
 
-    from trainer.staging import read_records
+    from beam_preprocess.record_files import read_records
 
     files = sorted(Path(artifact.uri).glob(f"Split-{split}/*.gz"))
-    return list(read_records([str(f) for f in files]))
+    return [record for f in files for record in read_records(f)]
 
 
 def config_of(root, **changes) -> DataConfig:
@@ -100,7 +105,7 @@ def test_cohort_file_says_who_is_where(run, brats_cohort):
     config = config_of(brats_cohort, exclude={"BraTS2021_00002": "torn"})
     examples, statistics = run(config)
     cohort = json.loads((Path(examples.uri) / "cohort.json").read_text())
-    assert set(cohort) == {"listed", "excluded", "ignored_files", "splits"}
+    assert set(cohort) == {"listed", "excluded", "ignored_files", "warnings", "splits"}
     assert (cohort["listed"], cohort["excluded"]) == (6, {"BraTS2021_00002": "torn"})
     assert sorted(cohort["splits"]) == ["fold-0", "fold-1", "fold-2"]
     for split, ids in cohort["splits"].items():
@@ -169,9 +174,65 @@ def test_empty_folder(run, tmp_path):
         run(config_of(tmp_path / "empty"))
 
 
-def test_component_is_cached_by_config_and_fingerprint(case_gen):
-    node = case_gen.CaseGen(config_of("cases"), fingerprint="f00")
+def test_warnings_stand_in_the_cohort_and_do_not_stop(run, brats_root):
+    """Labelled voxels in a case that is 0 there in all channels."""
+    from pathlib import Path
+
+    import nibabel as nib
+    import numpy as np
+
+    case = min(p for p in brats_root.iterdir() if p.is_dir())
+    path = case / f"{case.name}_seg.nii.gz"
+    label = nib.load(path)
+    voxels = np.array(label.dataobj)
+    voxels[0, 0, :3] = 2
+    nib.save(nib.Nifti1Image(voxels, label.affine), path)
+    examples, _ = run(config_of(brats_root))
+    (warning,) = json.loads((Path(examples.uri) / "cohort.json").read_text())["warnings"]
+    assert warning.startswith(f"{case.name}: 3 labelled voxels lie where the image is 0 in all")
+
+
+def test_equal_images_under_two_names_are_an_error(run, brats_root):
+    first, second = sorted(p for p in brats_root.iterdir() if p.is_dir())[:2]
+    for kind in ("t1", "t1ce", "t2", "flair"):
+        shutil.copy(first / f"{first.name}_{kind}.nii.gz", second / f"{second.name}_{kind}.nii.gz")
+    with pytest.raises(DataError) as raised:
+        run(config_of(brats_root))
+    assert [p.case_id for p in raised.value.problems] == [first.name, second.name]
+    assert f"this one has that of {second.name}" in raised.value.problems[0].rule
+
+
+def test_statistics_of_every_case_for_later_comparisons(run, brats_cohort):
+    from pathlib import Path
+
+    examples, _ = run(config_of(brats_cohort))
+    known = json.loads((Path(examples.uri) / "cohort-statistics.json").read_text())
+    cases = known["case_statistics"]
+    assert [c["case_id"] for c in cases] == [f"BraTS2021_{n:05d}" for n in range(6)]
+    assert all(len(c["content"]) == 64 and c["size_x"] == 16 for c in cases)
+
+
+def test_second_run_finds_the_shards_of_the_first(run, brats_cohort, tmp_path):
+    from pathlib import Path
+
+    store = str(tmp_path / "store")
+    first, _ = run(config_of(brats_cohort), "one", store=store)
+    second, _ = run(config_of(brats_cohort), "two", store=store)
+    for path in Path(first.uri).rglob("*.gz"):
+        twin = Path(second.uri) / path.relative_to(first.uri)
+        assert twin.stat().st_ino == path.stat().st_ino, "the same file, converted once"
+
+
+def test_dataset_that_is_not_what_the_pipeline_was_made_for(run, brats_cohort):
+    planned = replace(BRATS, label_values=(0, 1, 2, 3))
+    with pytest.raises(ValueError, match=r"label_values \(0, 1, 2, 3\) became \(0, 1, 2, 4\)"):
+        run(config_of(brats_cohort), info=planned)
+
+
+def test_component_is_cached_by_config_data_and_code(case_gen):
+    node = case_gen.CaseGen(config_of("cases"), BRATS, data_fingerprint="f00", code="c0de")
     assert set(node.outputs) == {"examples", "case_statistics"}
-    assert node.exec_properties["fingerprint"] == "f00"
-    config = json.loads(node.exec_properties["config"])
+    properties = node.exec_properties
+    assert (properties["data_fingerprint"], properties["code"]) == ("f00", "c0de")
+    config = json.loads(properties["config"])
     assert (config["root"], config["folds"], config["cases_per_shard"]) == ("cases", 3, 1)

@@ -1,4 +1,4 @@
-"""TFX's Transform with batches of two records."""
+"""TFX's Transform, whose records we write: the graph's own results, whole files, same bytes."""
 
 import json
 
@@ -16,9 +16,9 @@ def transform():
     return transform
 
 
-def test_node_runs_the_bounded_executor(transform):
-    bounded = transform.BoundedTransformExecutor
-    assert transform.BoundedTransform.EXECUTOR_SPEC.executor_class is bounded
+def test_node_runs_our_executor(transform):
+    ours = transform.RecordTransformExecutor
+    assert transform.RecordTransform.EXECUTOR_SPEC.executor_class is ours
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def do(transform, artifact, make_case, tmp_path):
     from tfx.components.util import examples_utils
     from tfx.proto import example_gen_pb2
 
-    from beam_preprocess.datasets.dagm import Dagm
+    from beam_preprocess.datasets.dagm import DAGM
     from beam_preprocess.records import encode_raw
     from components.schemas import schema_text
 
@@ -44,17 +44,18 @@ def do(transform, artifact, make_case, tmp_path):
     examples_utils.set_file_format(examples, "tfrecords_gzip")
     schema = artifact("Schema", tmp_path / "schema")
     (tmp_path / "schema").mkdir()
-    (tmp_path / "schema" / "schema.pbtxt").write_text(schema_text("records", Dagm.info))
+    (tmp_path / "schema" / "schema.pbtxt").write_text(schema_text("records", DAGM))
     settings = {"profile": "corrected", "clip_percentiles": [0.5, 99.5], "channels": 1}
-    settings |= {"foreground": "all", "label_values": [0, 255]}
-    context = transform.BoundedTransformExecutor.Context(
+    settings |= {"foreground": "all", "label_values": [0, 255], "label_aliases": {}}
+    settings["quantised"] = True
+    context = transform.RecordTransformExecutor.Context(
         beam_pipeline_args=["--runner=DirectRunner", "--direct_running_mode=in_memory"],
         tmp_dir=str(tmp_path / "tmp"),
         unique_id="1",
     )
 
     def run():
-        transform.BoundedTransformExecutor(context).Do(
+        transform.RecordTransformExecutor(context).Do(
             {"examples": [examples], "schema": [schema]},
             {
                 "transform_graph": [artifact("TransformGraph", tmp_path / "graph")],
@@ -68,24 +69,9 @@ def do(transform, artifact, make_case, tmp_path):
                 "force_tf_compat_v1": 0,
             },
         )
+        return settings
 
     return run
-
-
-def test_batches_are_of_two_records(transform, do, monkeypatch):
-    """What is asked of the reader of the records, which would choose by itself: 1, 2, 4, ..."""
-    from tfx_bsl.tfxio.tf_example_record import TFExampleRecord
-
-    asked = []
-    beam_source = TFExampleRecord.BeamSource
-
-    def spy(self, batch_size=None):
-        asked.append(batch_size)
-        return beam_source(self, batch_size)
-
-    monkeypatch.setattr(TFExampleRecord, "BeamSource", spy)
-    do()
-    assert asked and set(asked) == {transform.RECORDS_PER_BATCH} == {2}
 
 
 def test_every_record_is_transformed(do, tmp_path):
@@ -100,9 +86,38 @@ def test_every_record_is_transformed(do, tmp_path):
     assert decoded == {f"p-{n}".encode(): bytes([n] * 16) for n in range(5)}
 
 
-def test_tfx_is_as_it_was(do):
-    from tfx.components.transform import executor
+def test_records_are_those_of_the_preprocessing_function(do, tmp_path):
+    """The transform graph, as it was written, gives what its source gives."""
+    import tensorflow as tf
 
-    before = executor.TransformProcessor
+    from beam_preprocess.preprocessing import preprocessing_fn
+    from beam_preprocess.record_files import read_records
+    from beam_preprocess.records import decode_example, raw_feature_spec
+
+    settings = do()
+    name = "Split-fold-0/records-00000-of-00001.gz"
+    raw = list(read_records(tmp_path / "examples" / name))
+    for before, after in zip(raw, read_records(tmp_path / "out" / name), strict=True):
+        batch = tf.io.parse_example([before], raw_feature_spec(2))
+        expected = {k: v[0].numpy() for k, v in preprocessing_fn(batch, settings).items()}
+        found = decode_example(after)
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            np.testing.assert_array_equal(np.squeeze(found[key]), value)
+
+
+def test_second_run_gives_the_same_bytes(do, tmp_path):
     do()
-    assert executor.TransformProcessor is before
+    path = tmp_path / "out" / "Split-fold-0" / "records-00000-of-00001.gz"
+    first = path.read_bytes()
+    do()
+    assert path.read_bytes() == first
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_broken_file_of_records_is_told(do, tmp_path):
+    path = tmp_path / "examples" / "Split-fold-0" / "records-00000-of-00001.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ValueError, match="must be a complete TFRecord file"):
+        do()
+    assert not list((tmp_path / "out").rglob("*.gz"))

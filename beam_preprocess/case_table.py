@@ -1,0 +1,68 @@
+"""The case table: a CSV file that says of cases what their layout does not, patient and stratum."""
+
+import csv
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from beam_preprocess.case import CaseFiles, Problem
+from beam_preprocess.datasets.listing import some
+
+CASE_ID, PATIENT, STRATUM = "case_id", "patient", "stratum"
+
+
+def apply_case_table(
+    cases: Sequence[CaseFiles], path: str, *, known: Collection[str]
+) -> tuple[list[CaseFiles], list[Problem]]:
+    """Replaces patient (group) and stratum of the cases that the table names.
+
+    Args:
+      cases: Of the cohort.
+      path: Of the CSV file; empty for none.
+      known: All case ids of the folder, excluded ones too: those that the table may name.
+    """
+    if not path:
+        return list(cases), []
+    try:
+        rows = _read(Path(path))
+    except (OSError, ValueError, csv.Error) as e:
+        return list(cases), [_problem(f"data.case_table must be a readable CSV file: {e}", path)]
+    problems = []
+    if unknown := sorted(set(rows) - set(known)):
+        rule = f"data.case_table must name cases of the folder, no such are {some(unknown)}"
+        problems.append(_problem(rule, path))
+    return [_apply(case, rows.get(case.case_id, {})) for case in cases], problems
+
+
+def _apply(case: CaseFiles, row: dict[str, str]) -> CaseFiles:
+    return replace(
+        case, group=row.get(PATIENT) or case.group, stratum=row.get(STRATUM) or case.stratum
+    )
+
+
+def _read(path: Path) -> dict[str, dict[str, str]]:
+    """Case id -> its row. Raises ValueError where a column is missing or a case is there twice."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, strict=True)  # a quote left open is an error
+        columns = set(reader.fieldnames or ())
+        if CASE_ID not in columns or not columns & {PATIENT, STRATUM}:
+            raise ValueError(
+                f"it needs the column {CASE_ID} and {PATIENT} or {STRATUM} or both,"
+                f" it has {sorted(columns)}"
+            )
+        rows: dict[str, dict[str, str]] = {}
+        for values in reader:
+            row = {k: v.strip() for k, v in values.items() if k and v}
+            if not any(row.values()):  # spreadsheets save the empty rows below a table
+                continue
+            case_id = row.get(CASE_ID, "")
+            if not case_id:
+                raise ValueError(f"line {reader.line_num} has no {CASE_ID}")
+            if case_id in rows:
+                raise ValueError(f"case {case_id} has two rows")
+            rows[case_id] = row
+        return rows
+
+
+def _problem(rule: str, path: str) -> Problem:
+    return Problem(case_id="cohort", rule=rule, path=path, remedy="correct the file")

@@ -1,0 +1,50 @@
+"""One case: read, checked and described. What CaseGen converts and `unet-tfx check` reports."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from beam_preprocess.case import Case, CaseFiles, DataError, Dataset, Problem, errors
+from beam_preprocess.checks import check_case
+from beam_preprocess.statistics import case_statistics
+
+Statistics = Mapping[str, object]
+"""Feature name -> text, int or float: see `statistics.case_statistics`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What is known of a case after it was read.
+
+    Attributes:
+      case: None where it could not be read.
+      problems: Errors and warnings.
+      statistics: The case statistics, and `content`: sha256 of grid and intensities, the same for
+        equal images under other names. None where there is an error.
+    """
+
+    case: Case | None
+    problems: tuple[Problem, ...]
+    statistics: Statistics | None
+
+
+def examine_case(files: CaseFiles, dataset: Dataset) -> Examination:
+    """Reads a case and tells all that is wrong with it. Raises nothing for bad data."""
+    try:
+        case = dataset.read_case(files)
+    except DataError as e:
+        return Examination(case=None, problems=tuple(e.problems), statistics=None)
+    problems = tuple(check_case(case, dataset.info))
+    if errors(problems):
+        return Examination(case=None, problems=problems, statistics=None)
+    statistics = {**case_statistics(case, dataset.info), "content": content_hash(case)}
+    return Examination(case=case, problems=problems, statistics=statistics)
+
+
+def content_hash(case: Case) -> str:
+    """sha256 of shape, type and intensities of the image of a case."""
+    digest = hashlib.sha256(f"{case.image.shape} {case.image.dtype.str}".encode())
+    digest.update(np.ravel(case.image, order="K"))  # type: ignore[arg-type]  # it is a buffer
+    return digest.hexdigest()
