@@ -14,10 +14,9 @@ from tfx.utils import io_utils, path_utils
 from beam_preprocess.atomic import write_text
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.cohort import fold_name
-from beam_preprocess.config import MAX_FOLDS
 from beam_preprocess.config_io import from_json, to_json
 from beam_preprocess.validation import require
-from components.artifacts import COHORT, RESULT, read_json
+from components.artifacts import COHORT, RESULT, Artifacts, fold_inputs, read_json
 from components.evaluator import check_counts, read_rows
 from components.gate_config import GateConfig
 from trainer.scoring import Row, aggregate, score_names, summarise
@@ -106,16 +105,8 @@ class CrossValidationSpec(ComponentSpec):
     }
     INPUTS = (
         {"examples": ChannelParameter(type=standard_artifacts.Examples)}
-        | {
-            f"model_{i}": ChannelParameter(type=standard_artifacts.Model, optional=True)
-            for i in range(MAX_FOLDS)
-        }
-        | {
-            f"evaluation_{i}": ChannelParameter(
-                type=standard_artifacts.ModelEvaluation, optional=True
-            )
-            for i in range(MAX_FOLDS)
-        }
+        | fold_inputs("model", standard_artifacts.Model)
+        | fold_inputs("evaluation", standard_artifacts.ModelEvaluation)
     )
     OUTPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -128,10 +119,7 @@ class CrossValidationExecutor(base_executor.BaseExecutor):
     """Writes `result.json`, the blessing and a copy of the chosen model."""
 
     def Do(  # noqa: N802
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
+        self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> None:
         """Joins the folds and checks that every case was scored once."""
         config = from_json(GateConfig, exec_properties["config"])

@@ -9,9 +9,9 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from beam_preprocess.atomic import write_text
-from beam_preprocess.config import DataConfig
+from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config_io import from_json, to_json
-from beam_preprocess.datasets import get_dataset
+from components.artifacts import Artifacts
 from components.schemas import schema_text
 
 
@@ -20,7 +20,7 @@ class CuratedSchemaSpec(ComponentSpec):
 
     PARAMETERS = {
         "kind": ExecutionParameter(type=str),
-        "config": ExecutionParameter(type=str),
+        "info": ExecutionParameter(type=str),
         "fingerprint": ExecutionParameter(type=str),
     }
     INPUTS: dict[str, ChannelParameter] = {}
@@ -31,13 +31,10 @@ class CuratedSchemaExecutor(base_executor.BaseExecutor):
     """Writes `schema.pbtxt`."""
 
     def Do(  # noqa: N802
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
+        self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> None:
         """Writes the schema of the dataset."""
-        info = get_dataset(from_json(DataConfig, exec_properties["config"])).info
+        info = from_json(DatasetInfo, exec_properties["info"])
         uri = artifact_utils.get_single_uri(output_dict["schema"])
         write_text(Path(uri) / "schema.pbtxt", schema_text(exec_properties["kind"], info))
 
@@ -47,18 +44,18 @@ class CuratedSchema(base_component.BaseComponent):
 
     Args:
       kind: `records` (raw records) or `statistics` (case statistics).
-      config: Tells the dataset. Nothing else of it is kept, so that other changes leave the cache.
+      info: The dataset.
       fingerprint: Hash of the code behind it.
     """
 
     SPEC_CLASS = CuratedSchemaSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(CuratedSchemaExecutor)
 
-    def __init__(self, kind: str, config: DataConfig, *, fingerprint: str):
+    def __init__(self, kind: str, info: DatasetInfo, *, fingerprint: str):
         super().__init__(
             CuratedSchemaSpec(
                 kind=kind,
-                config=to_json(DataConfig(dataset=config.dataset)),
+                info=to_json(info),
                 fingerprint=fingerprint,
                 schema=types.Channel(type=standard_artifacts.Schema),
             )

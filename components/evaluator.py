@@ -21,17 +21,25 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import path_utils
 
 from beam_preprocess.atomic import write_text
-from beam_preprocess.case import DatasetInfo
-from beam_preprocess.config import DataConfig
+from beam_preprocess.case import DatasetInfo, canonical_label
 from beam_preprocess.config_io import from_json, to_json
-from beam_preprocess.datasets import get_dataset
+from beam_preprocess.record_files import read_records
 from beam_preprocess.records import RawRecord, decode_raw
-from components.artifacts import CASES_CSV, CASES_JSON, COHORT, PICTURES, SCORES, read_json
+from components.artifacts import (
+    CASES_CSV,
+    CASES_JSON,
+    COHORT,
+    COHORT_STATISTICS,
+    PICTURES,
+    SCORES,
+    Artifacts,
+    read_json,
+)
 from components.pictures import write_picture
 from trainer.config import EvaluationConfig
+from trainer.model_folder import TRAINING_CASES
 from trainer.scoring import Row, aggregate, score_defects, score_regions
 from trainer.serving import LoadedModel
-from trainer.staging import read_records
 
 
 class EvaluatorSpec(ComponentSpec):
@@ -39,7 +47,7 @@ class EvaluatorSpec(ComponentSpec):
 
     PARAMETERS = {
         "split": ExecutionParameter(type=str),
-        "dataset": ExecutionParameter(type=str),
+        "info": ExecutionParameter(type=str),
         "config": ExecutionParameter(type=str),
         "fingerprint": ExecutionParameter(type=str),
     }
@@ -63,12 +71,13 @@ def score_record(
     """
     if record.label is None:
         raise ValueError(f"case {record.case_id} must have a label to be scored, it has none")
+    truth = canonical_label(record.label, info)
     if info.task == "defects":
         prediction, probabilities = model.predict_probabilities(record.image)
-        scores = score_defects(record.label, prediction, probabilities[..., -1], empty=empty)
+        scores = score_defects(truth, prediction, probabilities[..., -1], empty=empty)
     else:
         prediction = model.predict(record.image)
-        scores = score_regions(record.label, prediction, info, empty=empty)
+        scores = score_regions(truth, prediction, info, empty=empty)
     rows = []
     for metric, (value, counts) in scores.items():
         known = {} if counts is None else asdict(counts)
@@ -97,11 +106,45 @@ class _ScoreFile(beam.DoFn):
 
     def process(self, path: str) -> Iterator[list[Row]]:
         assert self._model is not None
-        for serialized in read_records([path]):
+        for serialized in read_records(Path(path)):
             record = decode_raw(serialized)
             rows, prediction = score_record(self._model, record, self._info, empty=self._empty)
-            write_picture(record, prediction, self._pictures / f"{record.case_id}.png")
+            picture = self._pictures / f"{record.case_id}.png"
+            write_picture(record, prediction, info=self._info, path=picture)
             yield rows
+
+
+def check_unseen(examples: str, model: str, split: str) -> None:
+    """Checks that the model was trained on no case of the split, and on no group of one.
+
+    Args:
+      examples: Folder of the examples artifact, which tells who is in the split.
+      model: Folder of the model artifact, which tells whom the model was trained on.
+      split: The split to be scored.
+
+    Raises:
+      ValueError: Somebody is in both, or the model does not tell.
+    """
+    try:
+        trained = read_json(model, TRAINING_CASES)
+    except FileNotFoundError as e:
+        raise ValueError(
+            f"a model must tell what it was trained on, {model} has no {TRAINING_CASES}:"
+            " train it again"
+        ) from e
+    cases = set(read_json(examples, COHORT)["splits"][split])
+    statistics = read_json(examples, COHORT_STATISTICS)["case_statistics"]
+    group_of = {s["case_id"]: s["group"] for s in statistics}
+    groups = {group_of[case_id] for case_id in cases}
+    for name, shared in (
+        ("case", cases.intersection(trained["cases"])),
+        ("patient (group)", groups.intersection(trained["groups"])),
+    ):
+        if shared:
+            raise ValueError(
+                f"no {name} of {split} may be in the training data of the model that is scored on"
+                f" it, {len(shared)} are: {sorted(shared)[:5]}: run CaseGen and the Trainer again"
+            )
 
 
 def check_counts(expected: Iterable[str], rows: Sequence[Row]) -> None:
@@ -132,18 +175,21 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
     """Writes `cases.csv`, `cases.json`, `scores.json` and a picture per case."""
 
     def Do(  # noqa: N802
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
+        self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> None:
-        """Scores the fold. Raises RuntimeError where a case of it is missing."""
+        """Scores the fold.
+
+        Raises:
+          ValueError: The model was trained on a case or a patient of the fold.
+          RuntimeError: A case of the fold is missing.
+        """
         split = exec_properties["split"]
         config = from_json(EvaluationConfig, exec_properties["config"])
-        info = get_dataset(DataConfig(dataset=exec_properties["dataset"])).info
+        info = from_json(DatasetInfo, exec_properties["info"])
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         output = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
         model = artifact_utils.get_single_instance(input_dict["model"])
+        check_unseen(examples.uri, model.uri, split)
         score = _ScoreFile(
             path_utils.serving_model_path(model.uri), info, config.empty, str(output / PICTURES)
         )
@@ -185,7 +231,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
       examples: Raw records of CaseGen.
       model: Trained on all folds but `split`.
       split: The held-out fold.
-      dataset: Name of the dataset.
+      info: The dataset.
       config: How empty cases are scored.
       fingerprint: Hash of the code that scores.
     """
@@ -199,7 +245,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         model: types.BaseChannel,
         *,
         split: str,
-        dataset: str,
+        info: DatasetInfo,
         config: EvaluationConfig,
         fingerprint: str,
     ):
@@ -208,7 +254,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 examples=examples,
                 model=model,
                 split=split,
-                dataset=dataset,
+                info=to_json(info),
                 config=to_json(config),
                 fingerprint=fingerprint,
                 evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),

@@ -8,8 +8,8 @@ from jsonargparse import ArgumentParser
 
 from trainer.model_folder import newest_version, read_metadata
 
-_DESCRIPTION = """Segments one case with a pushed model. A BraTS case folder gives a NIfTI file
-with the affine, shape and label values of the case; a photograph gives a PNG mask of 0 and 255."""
+_DESCRIPTION = """Segments one case with a pushed model. What comes out has the grid and the label
+values of the model's dataset: a scan gives a volume with its affine, a photograph an image."""
 
 
 def make_parser() -> ArgumentParser:
@@ -18,8 +18,16 @@ def make_parser() -> ArgumentParser:
     parser.add_argument(
         "--model", required=True, help="pushed model: serving/, or one of its versions"
     )
-    parser.add_argument("--input", required=True, help="BraTS case folder, or PNG file")
-    parser.add_argument("--output", required=True, help="file to write: .nii.gz, .nii or .png")
+    parser.add_argument(
+        "--input",
+        required=True,
+        help="a case folder, a volume or a photograph, whatever the model's dataset is",
+    )
+    parser.add_argument(
+        "--output",
+        required=True,
+        help="file to write, with an ending of the dataset's label maps, such as .nii.gz or .png",
+    )
     return parser
 
 
@@ -36,14 +44,13 @@ def predict_file(model_path: Path, source: Path, output: Path) -> None:
     """Segments the case at `source` and writes its label map to `output`, atomically.
 
     Raises:
-      ValueError: The model was not pushed by us, the input is not what it takes, or the output's
-        ending is not that of its label maps.
+      ValueError: The model was not pushed by us or is damaged, the input is not what it takes, or
+        the output's ending is not that of its label maps.
     """
-    from beam_preprocess.config import DataConfig
-    from beam_preprocess.datasets import get_dataset
+    from beam_preprocess.datasets import get_reader
 
-    metadata = read_metadata(newest_version(model_path))
-    dataset = get_dataset(DataConfig(dataset=metadata["dataset"]))
+    model_path = newest_version(model_path)
+    dataset = get_reader(read_metadata(model_path).dataset)
     endings = dataset.info.label_suffixes
     if not output.name.endswith(endings):
         raise ValueError(f"output must end in {' or '.join(endings)}, got {str(output)!r}")

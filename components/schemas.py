@@ -1,50 +1,24 @@
 """The curated schemas of a dataset: raw records (for Transform), case statistics (for TFDV)."""
 
-from dataclasses import dataclass
+import itertools
+from collections.abc import Sequence
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 
-from beam_preprocess.case import DatasetInfo
+from beam_preprocess.case import DatasetInfo, Limits
 from beam_preprocess.records import raw_feature_spec
 from beam_preprocess.statistics import PERCENTILES
 
 _ORIENTATIONS_3D = [
-    "".join(o)
-    for axes in (("RL", "AP", "SI"),)
-    for x in axes[0]
-    for y in axes[1]
-    for z in axes[2]
-    for o in ((x, y, z), (x, z, y), (y, x, z), (y, z, x), (z, x, y), (z, y, x))
+    "".join(codes)
+    for axes in itertools.permutations(("RL", "AP", "SI"))
+    for codes in itertools.product(*axes)
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What is ordinary for a dataset.
-
-    Attributes:
-      spacing_mm: Smallest and largest voxel size.
-      size: Smallest and largest number of voxels of an axis.
-      foreground: Smallest and largest share of foreground in the grid, of every channel.
-      intensity: Smallest and largest mean intensity of the foreground.
-    """
-
-    spacing_mm: tuple[float, float]
-    size: tuple[int, int]
-    foreground: tuple[float, float]
-    intensity: tuple[float, float]
-
-
-LIMITS = {
-    "brats": Limits(
-        spacing_mm=(0.3, 5.0), size=(16, 1024), foreground=(0.01, 0.95), intensity=(-1e6, 1e6)
-    ),
-    "dagm": Limits(
-        spacing_mm=(1.0, 1.0), size=(16, 8192), foreground=(1.0, 1.0), intensity=(1.0, 254.0)
-    ),
-}
+"""All 48 of `nibabel.aff2axcodes`."""
+_TEXTS = ("case_id", "group", "stratum", "dtype", "content")
+"""Features that are any text; `content` is the hash by which equal images are found."""
 
 
 def record_schema(info: DatasetInfo) -> schema_pb2.Schema:
@@ -54,10 +28,9 @@ def record_schema(info: DatasetInfo) -> schema_pb2.Schema:
 
 def statistics_schema(info: DatasetInfo) -> schema_pb2.Schema:
     """The curated schema of case statistics: every feature once per case, within its limits."""
-    limits = LIMITS[info.name]
-    text = {"case_id": None, "group": None, "stratum": None, "dtype": None}
+    limits = info.limits
     orientations = _ORIENTATIONS_3D if info.rank == 3 else ["image"]
-    features = [_text_feature(name, domain) for name, domain in text.items()]
+    features = [_text_feature(name) for name in _TEXTS]
     features.append(_text_feature("orientation", orientations))
     features.append(_int_feature("channels", (len(info.channels), len(info.channels))))
     features.append(_int_feature("labelled", (1, 1)))
@@ -75,7 +48,7 @@ def _channel_features(channel: str, limits: Limits) -> list[schema_pb2.Feature]:
     return [
         _float_feature(f"{channel}_foreground", limits.foreground),
         _float_feature(f"{channel}_mean", limits.intensity),
-        _float_feature(f"{channel}_stdev", (1e-6, None)),
+        _float_feature(f"{channel}_stdev", (0.0, None)),
         *(_float_feature(f"{channel}_p{p:02d}", (None, None)) for p in PERCENTILES),
     ]
 
@@ -88,7 +61,7 @@ def _feature(name: str, kind: "schema_pb2.FeatureType") -> schema_pb2.Feature:
     return feature
 
 
-def _text_feature(name: str, domain: list[str] | None) -> schema_pb2.Feature:
+def _text_feature(name: str, domain: Sequence[str] = ()) -> schema_pb2.Feature:
     feature = _feature(name, schema_pb2.BYTES)
     if domain:
         feature.string_domain.value.extend(domain)

@@ -15,8 +15,10 @@ class ModelConfig:
 
     Attributes:
       rank: Spatial dimensions: 2 for images, 3 for volumes.
-      in_channels: Channels of the input (modalities, or 1 for a grey photograph).
-      classes: Channels of the output: 1 is one sigmoid logit, more are softmax classes.
+      in_channels: Channels of the input (modalities, or 1 for a grey photograph); 0 takes those of
+        the dataset.
+      classes: Channels of the output: 1 is one sigmoid logit, more are softmax classes; 0 takes one
+        softmax class per label value of the dataset.
       filters: Channels of each encoder level, full resolution first, bottleneck last.
       norm: Normalisation between a convolution and its activation.
       group_norm_groups: Groups of norm `group`; must divide the channels of every level.
@@ -53,7 +55,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require_choices(self, "model")
-        require_positive(self, "model", ["in_channels", "classes", "group_norm_groups"])
+        require_positive(self, "model", ["group_norm_groups"])
+        for name in ("in_channels", "classes"):
+            value = getattr(self, name)
+            require(value >= 0, f"model.{name}", value, "above 0, or 0 for what the dataset has")
         self._require_filters()
         require(self.up_kernel >= 2, "model.up_kernel", self.up_kernel, "at least 2, the stride")
         odd = self.head_kernel > 0 and self.head_kernel % 2 == 1

@@ -1,10 +1,36 @@
 """The folder of an exported model: where it is among versions, and what is told beside it."""
 
 import json
+from argparse import ArgumentError
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from beam_preprocess.atomic import write_text
+from beam_preprocess.case import DatasetInfo
+from beam_preprocess.config_io import from_dict
+from trainer.config import InferenceConfig
 
 METADATA = "assets.extra/unet_tfx.json"
+TRAINING_CASES = "training_cases.json"
+"""Which cases and groups a model was trained on. It lies beside the SavedModel's folder, never in
+it: ids of patients do not belong in what is served.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingSpec:
+    """What the graph around the network has to know; it is stored with the model.
+
+    Attributes:
+      dataset: The dataset whose layout and conventions the model follows.
+      profile, clip_percentiles: See `PreprocessingConfig`.
+      inference: Window, overlap, threshold.
+    """
+
+    dataset: DatasetInfo
+    profile: str
+    clip_percentiles: tuple[float, float]
+    inference: InferenceConfig
 
 
 def newest_version(path: Path) -> Path:
@@ -24,6 +50,27 @@ def newest_version(path: Path) -> Path:
     )
 
 
-def read_metadata(model: Path) -> dict[str, Any]:
-    """The `ServingSpec` that a model was exported with, as a dict."""
-    return json.loads((model / METADATA).read_text(encoding="utf-8"))
+def write_metadata(spec: ServingSpec, model: Path) -> None:
+    """Writes `spec` beside the SavedModel in `model`, atomically."""
+    write_text(model / METADATA, json.dumps(asdict(spec), indent=2))
+
+
+def read_metadata(model: Path) -> ServingSpec:
+    """The `ServingSpec` that the model in the folder `model` was exported with.
+
+    Raises:
+      ValueError: The file is damaged.
+    """
+    try:
+        return from_dict(ServingSpec, json.loads((model / METADATA).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, IndexError, ArgumentError) as e:
+        raise damaged(model, e) from e
+
+
+def damaged(model: Path, error: Exception) -> ValueError:
+    """What to raise where reading the model in the folder `model` raised `error`."""
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return ValueError(
+        f"the model in {str(model)!r} is incomplete or damaged: copy it again, all files of the"
+        f" folder ({reason})"
+    )

@@ -7,17 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from beam_preprocess.atomic import write_text
+from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config_io import from_dict
 from trainer.batches import RecordInfo
 from trainer.config import InferenceConfig, TrainerConfig
 from trainer.loop import RunFolder, train
 from trainer.model_config import ModelConfig
-from trainer.serving import ServingSpec, export
+from trainer.model_folder import TRAINING_CASES, ServingSpec
+from trainer.serving import export
 from trainer.staging import StagedCase, data_fingerprint, stage
 
 
 def run_fn(fn_args: Any) -> None:
-    """Trains on the records of `fn_args.train_files` and writes the SavedModel.
+    """Trains on the records of `fn_args.train_files`, writes the SavedModel and who was in them.
 
     Args:
       fn_args: TFX's `FnArgs`; used are `train_files` (the other folds), `eval_files` (this fold),
@@ -28,16 +31,18 @@ def run_fn(fn_args: Any) -> None:
     given = fn_args.custom_config
     model = from_dict(ModelConfig, given["model"])
     config = from_dict(TrainerConfig, given["trainer"])
-    dataset = given["dataset"]
+    dataset = from_dict(DatasetInfo, given["dataset"])
     root = Path(given["state_root"])
     cases = stage(fn_args.train_files, root / "staged")
     check_disjoint(cases, stage(fn_args.eval_files, root / "staged"))
     info = RecordInfo(
-        rank=dataset["rank"], channels=len(dataset["channels"]), foreground=dataset["foreground"]
+        rank=dataset.rank, channels=len(dataset.channels), foreground=dataset.foreground
     )
     folder = RunFolder(path=root / _run_name(given, cases), title=given["title"])
     network = train(cases, info, model, config, folder)
-    export(network, model, _serving_spec(given), fn_args.serving_model_dir)
+    export(network, model, _serving_spec(given, dataset), fn_args.serving_model_dir)
+    beside = Path(fn_args.serving_model_dir).parent / TRAINING_CASES
+    write_text(beside, training_cases_json(cases))
     shutil.copytree(folder.logs, fn_args.model_run_dir, dirs_exist_ok=True)
 
 
@@ -48,18 +53,20 @@ def _run_name(given: Mapping[str, Any], cases: Sequence[StagedCase]) -> str:
     return f"{given['title']}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
-def _serving_spec(given: Mapping[str, Any]) -> ServingSpec:
-    dataset, preprocessing = given["dataset"], given["preprocessing"]
+def _serving_spec(given: Mapping[str, Any], dataset: DatasetInfo) -> ServingSpec:
+    preprocessing = given["preprocessing"]
     return ServingSpec(
-        dataset=dataset["name"],
-        channels=tuple(dataset["channels"]),
-        label_values=tuple(dataset["label_values"]),
-        foreground=dataset["foreground"],
-        dtypes=tuple(dataset["serving_dtypes"]),
+        dataset=dataset,
         profile=preprocessing["profile"],
         clip_percentiles=tuple(preprocessing["clip_percentiles"]),
         inference=from_dict(InferenceConfig, given["inference"]),
     )
+
+
+def training_cases_json(cases: Sequence[StagedCase]) -> str:
+    """Ids and groups of the cases, sorted: the Evaluator checks that it scores none of them."""
+    ids, groups = {c.case_id for c in cases}, {c.group for c in cases}
+    return json.dumps({"cases": sorted(ids), "groups": sorted(groups)}, indent=1)
 
 
 def check_disjoint(training: Sequence[StagedCase], held_out: Sequence[StagedCase]) -> None:

@@ -128,7 +128,8 @@ def aggregate(rows: Sequence[Row]) -> dict[str, dict[str, float | int | None]]:
     """Mean, population standard deviation and number of the scores of every metric, NaN left out.
 
     `image_score` rows become `image_auroc`: the area under the receiver operating characteristic
-    of the image scores, None where all images are defective or none is.
+    of the image scores, None where all images are defective or none is. It is one number of all
+    images, so that it has no deviation: None.
     """
     values: dict[str, list[float]] = {}
     for row in rows:
@@ -159,4 +160,4 @@ def _auroc(images: Sequence[Row]) -> dict[str, float | int | None]:
     if len(set(defective)) < 2:
         return {"mean": None, "std": None, "n": len(images)}
     area = float(roc_auc_score(defective, [row.value for row in images]))
-    return {"mean": area, "std": 0.0, "n": len(images)}
+    return {"mean": area, "std": None, "n": len(images)}

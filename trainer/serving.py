@@ -4,11 +4,10 @@ One graph holds everything: crop to the foreground, intensity normalisation, sli
 back to the full grid. The Evaluator scores this graph, `predict` and TensorFlow Serving run it.
 
 Signatures: `serving_default` and, for every other type that the dataset's intensities may have,
-`serving_<dtype>`: `image` [*S, C] -> `label` uint8 [*S]; `probabilities` adds float32 [*S, K].
+`serving_<dtype>`: `image` [*S, C] -> `label` uint8 [*S]; `probabilities` (and, for every other
+type, `probabilities_<dtype>`) adds float32 [*S, K].
 """
 
-import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +17,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from beam_preprocess import preprocessing
-from beam_preprocess.atomic import write_text
-from trainer.config import InferenceConfig
 from trainer.inference import append, predict_probabilities, to_classes
 from trainer.model_config import ModelConfig
-from trainer.model_folder import METADATA, newest_version, read_metadata
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServingSpec:
-    """What the graph around the network has to know; it is stored with the model.
-
-    Attributes:
-      dataset: Name of the dataset whose layout and conventions the model follows.
-      channels: Channel names in the order of the last axis.
-      label_values: Label value of every class index.
-      foreground: `nonzero` or `all`, see `DatasetInfo`.
-      dtypes: Types that intensities are taken in; the first is that of `serving_default`.
-      profile, clip_percentiles: See `PreprocessingConfig`.
-      inference: Window, overlap, threshold.
-    """
-
-    dataset: str
-    channels: tuple[str, ...]
-    label_values: tuple[int, ...]
-    foreground: str
-    dtypes: tuple[str, ...]
-    profile: str
-    clip_percentiles: tuple[float, float]
-    inference: InferenceConfig
+from trainer.model_folder import (
+    ServingSpec,
+    damaged,
+    newest_version,
+    read_metadata,
+    write_metadata,
+)
 
 
 class Servable(tf.Module):
@@ -69,7 +48,7 @@ class Servable(tf.Module):
           probabilities: float32 [*S, K]; certain background outside the foreground's box.
         """
         spec = self._spec
-        start, stop = foreground_bounds(image, spec.foreground)
+        start, stop = foreground_bounds(image, spec.dataset.foreground)
         cropped = tf.slice(image, append(start, 0), append(stop - start, -1))
         cropped = tf.ensure_shape(cropped, [None] * start.shape[0] + [image.shape[-1]])
         standardised = self._normalise(cropped)
@@ -77,18 +56,19 @@ class Servable(tf.Module):
             self._call, standardised, self._model_config, spec.inference
         )
         classes = to_classes(probabilities, threshold=spec.inference.threshold)
-        label = preprocessing.label_map(classes, spec.label_values)
+        label = preprocessing.label_map(classes, spec.dataset.label_values)
         after = tf.shape(image)[:-1] - stop
         paddings = tf.stack([start, after], axis=1)
         return tf.pad(label, paddings), _uncrop_probabilities(probabilities, paddings)
 
     def _normalise(self, image: tf.Tensor) -> tf.Tensor:
-        profile, foreground = self._spec.profile, self._spec.foreground
+        profile, foreground = self._spec.profile, self._spec.dataset.foreground
         x = preprocessing.quantise(
             image,
             profile=profile,
             foreground=foreground,
             clip_percentiles=self._spec.clip_percentiles,
+            quantised=self._spec.dataset.quantised,
         )
         mean, stdev = preprocessing.moments(x, profile=profile, foreground=foreground)
         return preprocessing.standardise(x, mean, stdev, foreground=foreground)
@@ -134,15 +114,23 @@ def export(network: keras.Model, model_config: ModelConfig, spec: ServingSpec, f
     """
     servable = Servable(network, model_config, spec)
     shape = [None] * model_config.rank + [model_config.in_channels]
-    signatures = {"serving_default": _signature(servable, shape, spec.dtypes[0])}
-    for dtype in spec.dtypes[1:]:
-        signatures[f"serving_{dtype}"] = _signature(servable, shape, dtype)
-    signatures["probabilities"] = _signature(servable, shape, spec.dtypes[0], probabilities=True)
+    signatures = {}
+    for dtype in spec.dataset.serving_dtypes:
+        label, probabilities = signature_names(spec, dtype)
+        signatures[label] = _signature(servable, shape, dtype)
+        signatures[probabilities] = _signature(servable, shape, dtype, probabilities=True)
     tf.saved_model.save(servable, folder, signatures=signatures)
-    write_text(Path(folder) / METADATA, json.dumps(asdict(spec), indent=2))
+    write_metadata(spec, Path(folder))
     missing = set(signatures) - set(tf.saved_model.load(folder).signatures)
     if missing:
         raise RuntimeError(f"the model in {folder} must have signatures {missing}, it has not")
+
+
+def signature_names(spec: ServingSpec, dtype: str) -> tuple[str, str]:
+    """Names of the two signatures for a type: label alone, and label with probabilities."""
+    if dtype == spec.dataset.serving_dtypes[0]:
+        return "serving_default", "probabilities"
+    return f"serving_{dtype}", f"probabilities_{dtype}"
 
 
 def _signature(
@@ -159,40 +147,66 @@ def _signature(
     return serve
 
 
+_DAMAGE = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
+    tf.errors.OpError,
+)
+"""What TensorFlow raises on files that are cut off, overwritten or missing."""
+
+
 class LoadedModel:
     """An exported model, from its SavedModel folder or the newest one in a folder of versions.
 
     Attributes:
       path: The SavedModel folder.
-      metadata: The `ServingSpec` it was exported with, as a dict.
+      spec: What it was exported with.
+
+    Raises:
+      ValueError: There is no model of ours, or it is incomplete or damaged.
     """
 
     def __init__(self, path: str | Path):
         self.path = newest_version(Path(path))
-        self.metadata = read_metadata(self.path)
-        self._model = tf.saved_model.load(str(self.path))
+        self.spec = read_metadata(self.path)
+        try:
+            self._model = tf.saved_model.load(str(self.path))
+            dtypes = self.spec.dataset.serving_dtypes
+            names = {n for dtype in dtypes for n in signature_names(self.spec, dtype)}
+            if missing := names - set(self._model.signatures):
+                raise ValueError(f"it lacks the signatures {sorted(missing)}")
+        except _DAMAGE as e:
+            raise damaged(self.path, e) from e
 
     def predict(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
         """Segments one raw case: [*S, C] original intensities -> uint8 label values [*S]."""
-        default, *others = self.metadata["dtypes"]
-        dtype = next((d for d in others if d == image.dtype.name), default)
-        name = "serving_default" if dtype == default else f"serving_{dtype}"
+        dtype = self._dtype_for(image)
+        name, _ = signature_names(self.spec, dtype)
         return self._run(name, image, dtype)["label"].numpy()
 
     def predict_probabilities(
         self, image: NDArray[np.generic]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Segments one raw case: [*S, C] -> label values [*S] and probabilities [*S, K]."""
-        result = self._run("probabilities", image, self.metadata["dtypes"][0])
+        dtype = self._dtype_for(image)
+        _, name = signature_names(self.spec, dtype)
+        result = self._run(name, image, dtype)
         return result["label"].numpy(), result["probabilities"].numpy()
 
+    def _dtype_for(self, image: NDArray[np.generic]) -> str:
+        """The type that `image` is given to the graph in: its own, or the first that is wider."""
+        dtypes = self.spec.dataset.serving_dtypes
+        if image.dtype.name in dtypes:
+            return image.dtype.name
+        for dtype in dtypes:
+            if dtype != "uint8":
+                return dtype
+        raise ValueError(f"the model takes 8-bit images (uint8), got {image.dtype}")
+
     def _run(self, signature: str, image: NDArray[np.generic], dtype: str) -> dict[str, tf.Tensor]:
-        expected = len(self.metadata["channels"])
-        if image.shape[-1] != expected:
+        channels = self.spec.dataset.channels
+        if image.shape[-1] != len(channels):
             raise ValueError(
-                f"the model takes {expected} channels {self.metadata['channels']},"
+                f"the model takes {len(channels)} channels {list(channels)},"
                 f" got an image of shape {image.shape}"
             )
-        if dtype == "uint8" and image.dtype != np.uint8:
-            raise ValueError(f"the model takes 8-bit images (uint8), got {image.dtype}")
         return self._model.signatures[signature](image=tf.constant(image.astype(dtype)))

@@ -6,6 +6,7 @@ laid out the files, and a resumed run goes on at its step without reading what c
 share one staging folder.
 """
 
+import glob
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -13,10 +14,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import tensorflow as tf
-
 from beam_preprocess.atomic import atomic_path
-from beam_preprocess.records import decode_example
+from beam_preprocess.record_files import read_records
+from beam_preprocess.records import decode_example, encode_example
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -35,7 +35,7 @@ def stage(patterns: Sequence[str], folder: Path) -> list[StagedCase]:
     Raises:
       ValueError: No record was found, or a case id is there twice.
     """
-    cases = sorted(_stage_record(r, folder) for r in read_records(patterns))
+    cases = sorted(_stage_record(r, folder) for r in read_all(patterns))
     if not cases:
         raise ValueError(f"no records found in {list(patterns)}: run the data steps first")
     for one, other in pairwise(cases):
@@ -44,16 +44,16 @@ def stage(patterns: Sequence[str], folder: Path) -> list[StagedCase]:
     return cases
 
 
-def read_records(patterns: Sequence[str]) -> Iterator[bytes]:
-    """Yields the serialised records of all files that match, plain or gzip (`.gz`)."""
-    for path in sorted(p for pattern in patterns for p in tf.io.gfile.glob(pattern)):
-        compression = "GZIP" if path.endswith(".gz") else ""
-        yield from tf.data.TFRecordDataset(path, compression_type=compression).as_numpy_iterator()
+def read_all(patterns: Sequence[str]) -> Iterator[bytes]:
+    """Yields the serialised records of all files that match, plain or gzip (`.gz`), in order."""
+    for path in sorted(p for pattern in patterns for p in glob.glob(pattern)):
+        yield from read_records(Path(path))
 
 
 def _stage_record(record: bytes, folder: Path) -> StagedCase:
-    # Transform orders the features of a record as it likes: sorted, equal cases are equal bytes
-    record = tf.train.Example.FromString(record).SerializeToString(deterministic=True)
+    # other writers than ours order the features as they like: sorted, equal cases are equal bytes
+    features = decode_example(record)
+    record = encode_example(features)
     sha256 = hashlib.sha256(record).hexdigest()
     path = folder / f"{sha256}.example"
     if not path.exists() or path.stat().st_size != len(record):
@@ -61,7 +61,6 @@ def _stage_record(record: bytes, folder: Path) -> StagedCase:
             file.write(record)
             file.flush()
             os.fsync(file.fileno())
-    features = decode_example(record)
     return StagedCase(
         case_id=features["case_id"][0].decode(),
         group=features["group"][0].decode(),

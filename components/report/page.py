@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from components.report import DEFINITIONS, PROFILES, sort_scores
+from components.report import PROFILES, sort_scores
 from components.report.charts import Curve, loss_chart, spread_chart
 
 _FOLDER = Path(__file__).parent
@@ -111,6 +111,7 @@ class ReportData:
       select: The score that chooses the model.
       chosen_fold: The fold whose model is chosen.
       thresholds, scores, counts, curves: See there.
+      definitions: Score -> what it measures.
       picture_metric: The score that ranks the pictures; None where no case has one.
       pictures: From best to worst.
       labels: Legend of the pictures.
@@ -126,6 +127,7 @@ class ReportData:
     chosen_fold: int
     thresholds: tuple[Threshold, ...]
     scores: tuple[ScoreRow, ...]
+    definitions: Mapping[str, str]
     counts: Counts
     curves: tuple[Curve, ...]
     picture_metric: str | None
@@ -178,7 +180,7 @@ def render_page(data: ReportData) -> str:
     return environment.get_template("template.html").render(
         report=data,
         style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),
-        definitions=DEFINITIONS,
+        definitions=data.definitions,
         profile_note=PROFILES.get(data.profile, ""),
         loss=loss_chart(data.curves),
         spread=spread_chart({row.name: row.values for row in data.scores}),

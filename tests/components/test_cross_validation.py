@@ -5,8 +5,8 @@ from math import nan, sqrt
 
 import pytest
 
-from beam_preprocess.datasets.brats import Brats
-from beam_preprocess.datasets.dagm import Dagm
+from beam_preprocess.datasets.brats import BRATS
+from beam_preprocess.datasets.dagm import DAGM
 from components.gate_config import GateConfig
 from trainer.scoring import Row, score_names, score_regions
 
@@ -164,13 +164,13 @@ def test_best_fold_of_an_unknown_score(cv):
 
 
 def test_check_gate_knows_the_scores_that_cases_get(cv):
-    truth = Brats.info.label_values[1] * (0 * score_array() + 1)
-    scores = score_regions(truth, truth, Brats.info, empty="brats")
-    assert sorted(score_names(Brats.info)) == sorted(scores)
+    truth = BRATS.label_values[1] * (0 * score_array() + 1)
+    scores = score_regions(truth, truth, BRATS, empty="brats")
+    assert sorted(score_names(BRATS)) == sorted(scores)
     for name in scores:
-        assert cv.check_gate(GateConfig(select=name, thresholds={name: 0.5}), Brats.info) is None
+        assert cv.check_gate(GateConfig(select=name, thresholds={name: 0.5}), BRATS) is None
     photographs = [row("a", 1.0, m, truth=1) for m in ("image_score", "defect_dice", "defect_iou")]
-    assert set(score_names(Dagm.info)) == set(cv.join_folds({0: photographs})["scores"])
+    assert set(score_names(DAGM)) == set(cv.join_folds({0: photographs})["scores"])
 
 
 def score_array():
@@ -192,7 +192,7 @@ def score_array():
 )
 def test_check_gate_of_photographs(cv, config, message):
     with pytest.raises(ValueError, match=message):
-        cv.check_gate(config, Dagm.info)
+        cv.check_gate(config, DAGM)
 
 
 COHORT = {

@@ -1,8 +1,12 @@
-"""Anomalies in words, and the gate that they close."""
+"""The gate: closed by any anomaly of any split, it names the cases."""
 
 import json
 
+import numpy as np
 import pytest
+
+from beam_preprocess.datasets.dagm import DAGM
+from beam_preprocess.statistics import case_statistics
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +27,7 @@ def write_anomalies(tmp_path):
     def write(split: str, found: dict[str, tuple[str, str]]):
         anomalies = anomalies_pb2.Anomalies()
         for name, (short, long) in found.items():
+            anomalies.anomaly_info[name].path.step.append(name)
             anomalies.anomaly_info[name].short_description = short
             anomalies.anomaly_info[name].description = long
         folder = tmp_path / "anomalies" / f"Split-{split}"
@@ -31,6 +36,48 @@ def write_anomalies(tmp_path):
         return tmp_path / "anomalies"
 
     return write
+
+
+@pytest.fixture
+def photograph(make_case):
+    """A function: case id, changes -> the statistics of an ordinary photograph, changed."""
+    image = np.arange(32 * 32, dtype=np.int64).reshape(32, 32, 1).astype(np.uint8)
+
+    def describe(case_id: str, **changes: object) -> dict[str, object]:
+        case = make_case(image, np.zeros((32, 32), np.uint8), case_id)
+        return {**case_statistics(case, DAGM), "content": case_id, **changes}
+
+    return describe
+
+
+@pytest.fixture
+def write_cases(tmp_path):
+    """A function: split, statistics of its cases -> a shard of one record per case and file."""
+
+    def write(split: str, cases: list[dict[str, object]]):
+        from beam_preprocess.record_files import RecordWriter
+        from beam_preprocess.records import encode_example
+
+        folder = tmp_path / "cases" / f"Split-{split}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for i, case in enumerate(cases):
+            with RecordWriter(folder / f"records-{i:05d}-of-{len(cases):05d}.gz") as writer:
+                writer.write(encode_example(case))
+        return tmp_path / "cases"
+
+    return write
+
+
+@pytest.fixture
+def read(data_gate, tmp_path):
+    """A function: folder of anomalies, splits -> the lines."""
+    from components.schemas import statistics_schema
+
+    def lines(folder, splits: list[str]) -> list[str]:
+        cases, schema = tmp_path / "cases", statistics_schema(DAGM)
+        return data_gate.read_anomalies(folder, splits, cases=cases, schema=schema)
+
+    return lines
 
 
 HIGH = ("Out-of-range values", "Unexpectedly high value: 9>5.")
@@ -42,128 +89,142 @@ LINES = [
 ]
 
 
-def test_anomalies_of_all_splits_by_split_and_name(data_gate, write_anomalies):
+def test_anomalies_of_all_splits_by_split_and_name(read, write_anomalies):
     write_anomalies("test", {"size_z": LOW})
     write_anomalies("fold-1", {})
     folder = write_anomalies("fold-0", {"spacing_x": HIGH, "size_z": LOW})
-    assert data_gate.describe_anomalies(folder, ["test", "fold-1", "fold-0"]) == [
-        LINES[2],
-        *LINES[:2],
+    assert read(folder, ["test", "fold-1", "fold-0"]) == [LINES[2], *LINES[:2]]
+
+
+def test_cases_of_the_split_are_named(read, write_anomalies, write_cases, photograph):
+    folder = write_anomalies("fold-0", {"size_y": LOW})
+    write_anomalies("fold-1", {"size_y": LOW})
+    write_cases("fold-0", [photograph("a"), photograph("b", size_y=5), photograph("c", size_y=7)])
+    write_cases("fold-1", [photograph("d", size_y=9)])
+    words = "size_y: Out-of-range values: Unexpectedly small value"
+    assert read(folder, ["fold-0", "fold-1"]) == [
+        f"fold-0: b: {words}: 5.",
+        f"fold-0: c: {words}: 7.",
+        f"fold-1: d: {words}: 9.",
     ]
 
 
-def test_no_anomalies(data_gate, write_anomalies):
-    assert data_gate.describe_anomalies(write_anomalies("fold-0", {}), ["fold-0"]) == []
+def test_no_anomalies(read, write_anomalies):
+    assert read(write_anomalies("fold-0", {}), ["fold-0"]) == []
 
 
-def test_split_that_was_not_validated_is_an_error(data_gate, write_anomalies):
+def test_split_that_was_not_validated_is_an_error(read, write_anomalies):
     folder = write_anomalies("fold-0", {})
     with pytest.raises(FileNotFoundError, match="Split-fold-1"):
-        data_gate.describe_anomalies(folder, ["fold-0", "fold-1"])
-
-
-def test_anomaly_of_the_whole_dataset(data_gate, tmp_path):
-    from tensorflow_metadata.proto.v0 import anomalies_pb2
-
-    anomalies = anomalies_pb2.Anomalies()
-    anomalies.dataset_anomaly_info.short_description = "Low num examples in dataset."
-    (tmp_path / "Split-fold-0").mkdir()
-    (tmp_path / "Split-fold-0" / "SchemaDiff.pb").write_bytes(anomalies.SerializeToString())
-    (line,) = data_gate.describe_anomalies(tmp_path, ["fold-0"])
-    assert line.startswith("fold-0: all cases: Low num examples in dataset.")
+        read(folder, ["fold-0", "fold-1"])
 
 
 def test_message_lists_them_all(data_gate):
     error = data_gate.AnomalyError(LINES)
     first, *lines, remedy = str(error).splitlines()
-    assert first == "3 anomalies in the case statistics, nothing was trained:"
+    assert first == "anomalies in the case statistics, nothing was trained:"
     assert lines == [f"  {i}. {line}" for i, line in enumerate(LINES, 1)]
-    assert "data.exclude" in remedy and "widen the limits" in remedy
+    assert "data.exclude" in remedy and "widen the `limits` of the dataset" in remedy
     assert isinstance(error, ValueError) and error.anomalies == LINES
 
 
-def run(data_gate, artifact, folder, out):
-    inputs = {"anomalies": [artifact("ExampleAnomalies", folder)]}
-    splits = sorted(p.name.removeprefix("Split-") for p in folder.glob("Split-*"))
-    inputs["anomalies"][0].split_names = json.dumps(splits)
-    outputs = {"approval": [data_gate.DataApproval()]}
-    outputs["approval"][0].uri = str(out)
-    data_gate.DataGateExecutor().Do(inputs, outputs, {"fingerprint": "f00"})
+@pytest.fixture
+def run(data_gate, artifact, tmp_path):
+    """A function: folder of anomalies -> the gate has run on it; the folder of the approval."""
+    from components.schemas import schema_text
+
+    def run_on(folder):
+        (tmp_path / "schema").mkdir()
+        (tmp_path / "schema" / "schema.pbtxt").write_text(schema_text("statistics", DAGM))
+        inputs = {
+            "anomalies": [artifact("ExampleAnomalies", folder)],
+            "case_statistics": [artifact("Examples", tmp_path / "cases")],
+            "schema": [artifact("Schema", tmp_path / "schema")],
+        }
+        splits = sorted(p.name.removeprefix("Split-") for p in folder.glob("Split-*"))
+        inputs["anomalies"][0].split_names = json.dumps(splits)
+        outputs = {"approval": [data_gate.DataApproval()]}
+        outputs["approval"][0].uri = str(tmp_path / "out")
+        data_gate.DataGateExecutor().Do(inputs, outputs, {"fingerprint": "f00"})
+        return tmp_path / "out"
+
+    return run_on
 
 
-def test_gate_opens(data_gate, artifact, write_anomalies, tmp_path):
+def test_gate_opens(run, write_anomalies):
     write_anomalies("fold-0", {})
-    run(data_gate, artifact, write_anomalies("fold-1", {}), tmp_path / "out")
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["APPROVED"]
+    out = run(write_anomalies("fold-1", {}))
+    assert [p.name for p in out.iterdir()] == ["APPROVED"]
 
 
-def test_gate_stays_closed(data_gate, artifact, write_anomalies, tmp_path):
+def test_gate_stays_closed(data_gate, run, write_anomalies, tmp_path):
     write_anomalies("fold-0", {})
     folder = write_anomalies("fold-1", {"spacing_x": HIGH})
     with pytest.raises(data_gate.AnomalyError, match=r"1\. fold-1: spacing_x: Out-of-range"):
-        run(data_gate, artifact, folder, tmp_path / "out")
+        run(folder)
     assert not (tmp_path / "out").exists()
 
 
-def test_gate_reads_what_example_validator_writes(data_gate, artifact, tmp_path):
-    """From case statistics through TFX's own components: a spacing of 9 mm, in one fold of two."""
-    import numpy as np
-    import tensorflow as tf
+@pytest.fixture
+def validate(artifact, tmp_path):
+    """A function: folder of case statistics -> that of the anomalies, by TFX's own components."""
     from tfx.components.example_validator.executor import Executor as ExampleValidator
     from tfx.components.statistics_gen.executor import Executor as StatisticsGen
     from tfx.components.util import examples_utils
     from tfx.proto import example_gen_pb2
 
-    from beam_preprocess.case import Case, CaseFiles
-    from beam_preprocess.datasets.dagm import Dagm
-    from beam_preprocess.records import encode_example
-    from beam_preprocess.statistics import case_statistics
     from components.schemas import schema_text
 
-    folders = {n: tmp_path / n for n in ("examples", "statistics", "schema", "anomalies")}
-    for fold, spacing in ((0, 1.0), (1, 9.0)):
-        case = Case(
-            files=CaseFiles(case_id="c", group="c", stratum="s", images=(), label=None),
-            image=np.arange(64 * 64, dtype=np.int64).reshape(64, 64, 1).astype(np.uint8),
-            label=np.zeros((64, 64), np.uint8),
-            affine=np.eye(4),
-            spacing=(spacing, 1.0),
-            sources={},
-        )
-        path = folders["examples"] / f"Split-fold-{fold}" / "records-00000-of-00001.gz"
-        path.parent.mkdir(parents=True)
-        with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
-            writer.write(encode_example(case_statistics(case, Dagm.info)))
-    folders["schema"].mkdir()
-    (folders["schema"] / "schema.pbtxt").write_text(schema_text("statistics", Dagm.info))
-    kinds = ("Examples", "ExampleStatistics", "Schema", "ExampleAnomalies")
-    pairs = zip(folders.items(), kinds, strict=True)
-    made = {name: artifact(kind, folder) for (name, folder), kind in pairs}
-    made["examples"].split_names = '["fold-0", "fold-1"]'
-    made["statistics"].split_names = '["fold-0", "fold-1"]'
-    examples_utils.set_payload_format(made["examples"], example_gen_pb2.FORMAT_TF_EXAMPLE)
-    examples_utils.set_file_format(made["examples"], "tfrecords_gzip")
     context = StatisticsGen.Context(
         beam_pipeline_args=["--runner=DirectRunner", "--direct_running_mode=in_memory"],
         tmp_dir=str(tmp_path / "tmp"),
     )
-    nothing = {"exclude_splits": "[]"}
 
-    def only(*names: str):
-        return {name: [made[name]] for name in names}
+    def run_components(cases):
+        made = {
+            "examples": [artifact("Examples", cases)],
+            "statistics": [artifact("ExampleStatistics", tmp_path / "statistics")],
+            "schema": [artifact("Schema", tmp_path / "validated-schema")],
+            "anomalies": [artifact("ExampleAnomalies", tmp_path / "anomalies")],
+        }
+        (examples,) = made["examples"]
+        examples.split_names = json.dumps(sorted(p.name[len("Split-") :] for p in cases.iterdir()))
+        examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+        examples_utils.set_file_format(examples, "tfrecords_gzip")
+        (tmp_path / "validated-schema").mkdir()
+        schema = tmp_path / "validated-schema" / "schema.pbtxt"
+        schema.write_text(schema_text("statistics", DAGM))
+        nothing = {"exclude_splits": "[]"}
+        StatisticsGen(context).Do(made, made, dict(nothing))
+        ExampleValidator().Do(made, made, dict(nothing))
+        return tmp_path / "anomalies"
 
-    StatisticsGen(context).Do(only("examples"), only("statistics"), dict(nothing))
-    ExampleValidator().Do(only("statistics", "schema"), only("anomalies"), dict(nothing))
-    splits = json.loads(made["anomalies"].split_names)
-    found = data_gate.describe_anomalies(folders["anomalies"], splits)
-    assert len(found) == 1
-    assert found[0].startswith("fold-1: spacing_x: Out-of-range values: Unexpectedly high value: 9")
+    return run_components
+
+
+def test_gate_reads_what_example_validator_writes(
+    data_gate, run, validate, write_cases, photograph
+):
+    """A voxel of 9 mm in one of three photographs of one fold."""
+    write_cases("fold-0", [photograph("a"), photograph("b")])
+    bad = photograph("d", spacing_x=9.0)
+    anomalies = validate(write_cases("fold-1", [photograph("c"), bad, photograph("e")]))
+    with pytest.raises(data_gate.AnomalyError) as closed:
+        run(anomalies)
+    assert closed.value.anomalies == [
+        "fold-1: d: spacing_x: Out-of-range values: Unexpectedly high value: 9>1"
+        "(upto six significant digits)"
+    ]
 
 
 def test_component_is_cached_by_its_code(data_gate):
     from tfx.types import Channel, standard_artifacts
 
-    anomalies = Channel(type=standard_artifacts.ExampleAnomalies)
-    node = data_gate.DataGate(anomalies, fingerprint="f00")
+    channels = {
+        "anomalies": Channel(type=standard_artifacts.ExampleAnomalies),
+        "case_statistics": Channel(type=standard_artifacts.Examples),
+        "schema": Channel(type=standard_artifacts.Schema),
+    }
+    node = data_gate.DataGate(*channels.values(), fingerprint="f00")
     assert node.exec_properties == {"fingerprint": "f00"}
-    assert set(node.inputs) == {"anomalies"} and set(node.outputs) == {"approval"}
+    assert node.inputs == channels and set(node.outputs) == {"approval"}

@@ -8,8 +8,10 @@ from math import isnan, nan
 import numpy as np
 import pytest
 
-from beam_preprocess.datasets.brats import Brats
-from beam_preprocess.datasets.dagm import Dagm
+from beam_preprocess.config_io import to_json
+from beam_preprocess.datasets.brats import BRATS
+from beam_preprocess.datasets.dagm import DAGM
+from beam_preprocess.datasets.severstal import SEVERSTAL
 from trainer.scoring import Row
 
 pytestmark = pytest.mark.slow
@@ -70,7 +72,7 @@ def photograph(make_record):
 
 def test_regions_with_the_counts_behind_them(evaluator, scan):
     model = FakeModel(PREDICTION)
-    rows, prediction = evaluator.score_record(model, scan, Brats.info, empty="brats")
+    rows, prediction = evaluator.score_record(model, scan, BRATS, empty="brats")
     assert prediction is PREDICTION
     assert {r.metric: r.value for r in rows} == pytest.approx(
         {
@@ -99,7 +101,7 @@ def test_regions_with_the_counts_behind_them(evaluator, scan):
 
 def test_model_sees_the_stored_intensities(evaluator, scan):
     model = FakeModel(PREDICTION)
-    evaluator.score_record(model, scan, Brats.info, empty="brats")
+    evaluator.score_record(model, scan, BRATS, empty="brats")
     np.testing.assert_array_equal(model.seen, [scan.image])
     assert model.seen[0].dtype == np.int16
 
@@ -108,7 +110,7 @@ def test_model_sees_the_stored_intensities(evaluator, scan):
 def test_scan_without_enhancing_tumour(evaluator, make_record, empty, value):
     truth = np.where(TRUTH == 4, 2, TRUTH)
     record = make_record(np.ones((2, 3, 1, 4), np.int16), truth)
-    rows, _ = evaluator.score_record(FakeModel(truth), record, Brats.info, empty=empty)
+    rows, _ = evaluator.score_record(FakeModel(truth), record, BRATS, empty=empty)
     assert {r.metric: r.value for r in rows}["ET"] == pytest.approx(value, nan_ok=True)
 
 
@@ -116,7 +118,7 @@ def test_defects(evaluator, photograph):
     """Truth 2 pixels, prediction 3, both 1: dice 2/5, IoU 1/4. The largest probability is 0.9."""
     background = 1 - PROBABILITY
     model = FakeModel(FOUND, np.stack([background, PROBABILITY], axis=-1))
-    rows, prediction = evaluator.score_record(model, photograph, Dagm.info, empty="brats")
+    rows, prediction = evaluator.score_record(model, photograph, DAGM, empty="brats")
     assert prediction is FOUND
     expected = {"image_score": 0.9, "defect_dice": 2 / 5, "defect_iou": 1 / 4}
     assert {r.metric: r.value for r in rows} == pytest.approx(expected)
@@ -126,12 +128,40 @@ def test_defects(evaluator, photograph):
 def test_clean_image_has_a_score_and_no_dice(evaluator, make_record):
     record = make_record(np.full((2, 3, 1), 90, np.uint8), np.zeros((2, 3), np.uint8))
     model = FakeModel(FOUND, PROBABILITY[..., np.newaxis])
-    rows, _ = evaluator.score_record(model, record, Dagm.info, empty="brats")
+    rows, _ = evaluator.score_record(model, record, DAGM, empty="brats")
     assert [r.metric for r in rows] == ["image_score"]
     assert (rows[0].truth, rows[0].prediction) == (0, 3)
 
 
-@pytest.mark.parametrize("info", [Brats.info, Dagm.info], ids=lambda info: info.name)
+def test_label_values_of_another_year_count_as_what_they_mean(evaluator, make_record):
+    """BraTS stores enhancing tumour as 3 or as 4; the model gives 4."""
+    truth = np.where(TRUTH == 4, 3, TRUTH).astype(np.uint8)
+    record = make_record(np.ones((2, 3, 1, 4), np.int16), truth)
+    rows, _ = evaluator.score_record(FakeModel(PREDICTION), record, BRATS, empty="brats")
+    by_name = {r.metric: r for r in rows}
+    assert (by_name["ET"].intersection, by_name["ET"].truth) == (1, 2)
+    assert by_name["TC"].value == pytest.approx(4 / 6)
+
+
+def test_photographs_of_several_classes(evaluator, make_record):
+    """Truth 1 1 0 / 3 4 0, prediction 1 0 0 / 3 3 0."""
+    truth = np.array([[1, 1, 0], [3, 4, 0]], np.uint8)
+    prediction = np.array([[1, 0, 0], [3, 3, 0]], np.uint8)
+    record = make_record(np.full((2, 3, 1), 90, np.uint8), truth)
+    rows, _ = evaluator.score_record(FakeModel(prediction), record, SEVERSTAL, empty="brats")
+    assert {r.metric: r.value for r in rows} == pytest.approx(
+        {
+            "defect_1": 2 / 3,
+            "defect_2": 1.0,  # nothing to find, and nothing found
+            "defect_3": 2 / 3,
+            "defect_4": 0.0,
+            "defect": 6 / 7,
+            "MeanDice": (2 / 3 + 1 + 2 / 3) / 4,
+        }
+    )
+
+
+@pytest.mark.parametrize("info", [BRATS, DAGM], ids=lambda info: info.name)
 def test_record_without_label(evaluator, make_record, info):
     record = make_record(np.ones((2, 3, 1, 4), np.int16), None, "scan-7")
     model = FakeModel(PREDICTION)
@@ -203,6 +233,52 @@ def test_rows_are_written_in_order_and_read_back(evaluator, tmp_path):
 
 
 @pytest.fixture
+def folders(tmp_path):
+    """A function: who is in fold-1, whom the model was trained on -> folders of both artifacts."""
+
+    def write(trained: dict | None, listed: tuple[str, ...] = ("a", "b")):
+        for name in ("examples", "model"):
+            (tmp_path / name).mkdir(exist_ok=True)
+        splits = {"fold-0": ["c"], "fold-1": listed}
+        (tmp_path / "examples" / "cohort.json").write_text(json.dumps({"splits": splits}))
+        known = {"a": "patient-1", "b": "patient-2", "c": "patient-3"}
+        statistics = [{"case_id": c, "group": g, "t1_mean": 1.0} for c, g in known.items()]
+        text = json.dumps({"case_statistics": statistics})
+        (tmp_path / "examples" / "cohort-statistics.json").write_text(text)
+        if trained is not None:
+            (tmp_path / "model" / "training_cases.json").write_text(json.dumps(trained))
+        return str(tmp_path / "examples"), str(tmp_path / "model")
+
+    return write
+
+
+def test_fold_that_the_model_has_not_seen(evaluator, folders):
+    examples, model = folders({"cases": ["c"], "groups": ["patient-3"]})
+    assert evaluator.check_unseen(examples, model, "fold-1") is None
+
+
+@pytest.mark.parametrize(
+    ("trained", "message"),
+    [
+        ({"cases": ["b", "c"], "groups": []}, r"^no case of fold-1 may be .* 1 are: \['b'\]"),
+        (
+            {"cases": ["x"], "groups": ["patient-1", "patient-2"]},
+            r"^no patient \(group\) of fold-1 .* 2 are: \['patient-1', 'patient-2'\]: run CaseGen",
+        ),
+    ],
+)
+def test_fold_that_the_model_was_trained_on(evaluator, folders, trained, message):
+    with pytest.raises(ValueError, match=message):
+        evaluator.check_unseen(*folders(trained), "fold-1")
+
+
+def test_model_that_does_not_tell_what_it_was_trained_on(evaluator, folders, tmp_path):
+    message = f"^a model must tell .*, {tmp_path}/model has no training_cases.json: train it again"
+    with pytest.raises(ValueError, match=message):
+        evaluator.check_unseen(*folders(None), "fold-1")
+
+
+@pytest.fixture
 def run(evaluator, artifact, make_case, tmp_path, monkeypatch):
     """Runs the executor on two record files of three scans; the model finds what is there."""
     import tensorflow as tf
@@ -226,9 +302,15 @@ def run(evaluator, artifact, make_case, tmp_path, monkeypatch):
 
     monkeypatch.setattr(evaluator, "LoadedModel", load)
 
-    def run_on(listed: list[str]):
+    def run_on(listed: list[str], trained: tuple[str, ...] = ("other",)):
         splits = {"fold-0": ["other"], "fold-1": listed}
         (tmp_path / "examples" / "cohort.json").write_text(json.dumps({"splits": splits}))
+        statistics = [{"case_id": c, "group": c} for c in ("other", *listed)]
+        text = json.dumps({"case_statistics": statistics})
+        (tmp_path / "examples" / "cohort-statistics.json").write_text(text)
+        (tmp_path / "model").mkdir()
+        text = json.dumps({"cases": trained, "groups": trained})
+        (tmp_path / "model" / "training_cases.json").write_text(text)
         examples = artifact("Examples", tmp_path / "examples")
         examples.split_names = '["fold-0", "fold-1"]'
         inputs = {"examples": [examples], "model": [artifact("Model", tmp_path / "model")]}
@@ -241,7 +323,7 @@ def run(evaluator, artifact, make_case, tmp_path, monkeypatch):
             {"evaluation": [artifact("ModelEvaluation", tmp_path / "out")]},
             {
                 "split": "fold-1",
-                "dataset": "brats",
+                "info": to_json(BRATS),
                 "config": '{"empty": "brats"}',
                 "fingerprint": "f00",
             },
@@ -271,6 +353,12 @@ def test_executor_misses_a_case(run, tmp_path):
     assert not (tmp_path / "out" / "scores.json").exists()
 
 
+def test_executor_scores_nothing_that_was_trained_on(run, tmp_path):
+    with pytest.raises(ValueError, match=r"^no case of fold-1 may be .*'scan-2'\]"):
+        run(["scan-1", "scan-2", "scan-3"], trained=("other", "scan-2"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_component_passes_its_config(evaluator):
     from tfx.types import Channel, standard_artifacts
 
@@ -280,14 +368,14 @@ def test_component_passes_its_config(evaluator):
         Channel(type=standard_artifacts.Examples),
         Channel(type=standard_artifacts.Model),
         split="fold-2",
-        dataset="dagm",
+        info=DAGM,
         config=EvaluationConfig(empty="nan"),
         fingerprint="f00",
     )
     assert set(node.inputs) == {"examples", "model"}
     assert node.exec_properties == {
         "split": "fold-2",
-        "dataset": "dagm",
+        "info": to_json(DAGM),
         "config": '{"empty": "nan"}',
         "fingerprint": "f00",
     }

@@ -1,13 +1,18 @@
 """Pictures of scored cases: colours by hand, and the slice that is shown."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from beam_preprocess.datasets.brats import Brats
-from beam_preprocess.datasets.dagm import Dagm
+from beam_preprocess.case import DatasetInfo
+from beam_preprocess.datasets.brats import BRATS
+from beam_preprocess.datasets.dagm import DAGM
+from beam_preprocess.datasets.isbi2012 import ISBI2012
+from beam_preprocess.datasets.severstal import SEVERSTAL
 from beam_preprocess.records import decode_raw, encode_raw
-from components.pictures import COLOURS, overlay, write_picture
+from components.pictures import COLOURS, label_colours, overlay, write_picture
 
 GAP = 4
 HEIGHT = 320
@@ -17,11 +22,16 @@ HEIGHT = 320
 def picture_of(make_case, tmp_path):
     """A function: image, truth, prediction -> the three panels, each [320, *, 3]."""
 
-    def make(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> list[np.ndarray]:
-        foreground = "nonzero" if image.ndim == 4 else "all"
-        record = decode_raw(encode_raw(make_case(image, truth), foreground=foreground))
+    def make(
+        image: np.ndarray,
+        truth: np.ndarray,
+        prediction: np.ndarray,
+        info: DatasetInfo | None = None,
+    ) -> list[np.ndarray]:
+        info = info or (BRATS if image.ndim == 4 else DAGM)
+        record = decode_raw(encode_raw(make_case(image, truth), foreground=info.foreground))
         path = tmp_path / "new" / "case.png"
-        write_picture(record, prediction, path)
+        write_picture(record, prediction, info=info, path=path)
         assert [p.name for p in path.parent.iterdir()] == ["case.png"]
         with Image.open(path) as file:
             assert (file.format, file.mode, file.height) == ("PNG", "RGB", HEIGHT)
@@ -46,22 +56,74 @@ def test_overlay_by_hand():
     """Label 1 is (230, 75, 60): 0.45 * 100 + 0.55 * 230 = 171.5, and so on."""
     picture = np.full((1, 3, 3), 100, np.uint8)
     label = np.array([[0, 1, 4]], np.uint8)
-    result = overlay(picture, label)
+    result = overlay(picture, label, COLOURS)
     assert result.dtype == np.uint8
     assert result[0].tolist() == [[100, 100, 100], [171, 86, 78], tinted(100, 4)]
     assert (picture == 100).all()
 
 
-def test_unknown_label_is_tinted_too():
-    picture = np.zeros((1, 1, 3), np.uint8)
-    result = overlay(picture, np.array([[3]], np.uint8))
-    assert result[0, 0].tolist() == [110, 44, 121]
+def info_of(*values: int, channels: tuple[str, ...] = ("grey",)) -> DatasetInfo:
+    """Photographs with these label values beside 0."""
+    return replace(SEVERSTAL, channels=channels, label_values=(0, *values))
 
 
-def test_every_label_of_every_dataset_has_its_colour():
-    for info in (Brats.info, Dagm.info):
-        colours = [COLOURS[value] for value in info.label_names]
-        assert len(set(colours)) == len(colours)
+@pytest.mark.parametrize("info", [BRATS, DAGM, ISBI2012, SEVERSTAL], ids=lambda info: info.name)
+def test_every_label_of_every_dataset_has_its_colour(info):
+    colours = label_colours(info)
+    assert set(colours) == set(info.label_names)
+    assert len(set(colours.values())) == len(colours)
+    assert all(colours[v] == COLOURS[v] for v in {1, 2, 4, 255} & set(colours))
+
+
+def test_255_labels_have_255_colours():
+    info = info_of(*range(1, 256))
+    colours = label_colours(info)
+    assert list(colours) == list(range(1, 256)) and len(set(colours.values())) == 255
+    assert all(0 <= part <= 255 for colour in colours.values() for part in colour)
+    assert colours == label_colours(info_of(*range(255, 0, -1)))
+
+
+def test_255_has_another_colour_beside_label_1():
+    assert label_colours(info_of(255))[255] == label_colours(info_of(1))[1] == COLOURS[1]
+    both = label_colours(info_of(1, 255))
+    assert both[1] == COLOURS[1] and both[255] != both[1]
+
+
+def test_values_without_a_colour_of_their_own_take_the_palette_in_order():
+    palette = list(label_colours(info_of(3, 5, 6)).values())
+    assert palette == [(204, 121, 167), (0, 114, 178), (0, 158, 115)]
+    assert label_colours(info_of(100, 200, 1)) == {1: COLOURS[1], 100: palette[0], 200: palette[1]}
+
+
+def test_alias_is_shown_as_what_it_stands_for(picture_of):
+    """BraTS: 3 is 4."""
+    truth, other = np.zeros((2, 4, 6, 5), np.uint8)
+    truth[3, 0, 2], other[3, 0, 2] = 4, 3
+    of_4, of_3 = (picture_of(scan(), t, np.zeros_like(t))[1] for t in (truth, other))
+    np.testing.assert_array_equal(of_3, of_4)
+    assert of_3[10, -10].tolist() == tinted(0, 4)
+
+
+@pytest.mark.parametrize("names", [("red", "green", "blue"), ("R", "G", "B")])
+def test_photograph_in_colour(picture_of, names):
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[0, 0], image[1, 1] = (255, 0, 0), (0, 255, 255)
+    truth = np.array([[0, 3], [0, 0]], np.uint8)
+    info = info_of(3, channels=names)
+    plain, true, _ = picture_of(image, truth, np.zeros_like(truth), info)
+    assert plain[20, 20].tolist() == [255, 0, 0] and plain[300, -20].tolist() == [0, 255, 255]
+    assert true[20, -20].tolist() == [int(0.55 * c) for c in label_colours(info)[3]]
+
+
+@pytest.mark.parametrize(
+    "names", [("blue", "green", "red"), ("dark", "bright", "phase"), ("red", "green")]
+)
+def test_photograph_of_other_channels_shows_the_last(picture_of, names):
+    image = np.zeros((2, 2, len(names)), np.uint16)
+    image[0, 0, 0], image[1, 1, -1] = 900, 900
+    none = np.zeros((2, 2), np.uint8)
+    plain, *_ = picture_of(image, none, none, info_of(1, channels=names))
+    assert plain[20, 20].tolist() == [0, 0, 0] and plain[300, -20].tolist() == [255, 255, 255]
 
 
 def test_photograph_beside_truth_and_prediction(picture_of):
@@ -129,4 +191,4 @@ def test_flat_image_is_no_division_by_zero(picture_of):
 def test_record_without_label(make_case, tmp_path):
     record = decode_raw(encode_raw(make_case(np.ones((2, 2, 1), np.uint8), None), foreground="all"))
     with pytest.raises(AssertionError):
-        write_picture(record, np.zeros((2, 2), np.uint8), tmp_path / "case.png")
+        write_picture(record, np.zeros((2, 2), np.uint8), info=DAGM, path=tmp_path / "case.png")

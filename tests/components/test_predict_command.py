@@ -1,9 +1,9 @@
 """`unet-tfx predict`: what can be wrong with its arguments, told before TensorFlow is imported."""
 
-import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import nibabel as nib
@@ -11,20 +11,43 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from beam_preprocess.case import DatasetInfo
+from beam_preprocess.datasets.brats import BRATS
+from beam_preprocess.datasets.dagm import DAGM
 from beam_preprocess.synth import brats
 from pipeline.cli import main
 from pipeline.usage import EXIT_ERROR, EXIT_USAGE
+from trainer.config import InferenceConfig
+from trainer.model_folder import METADATA, ServingSpec, write_metadata
+
+FOLDERS = replace(
+    DAGM,
+    name="folders",
+    channels=("red", "green", "blue"),
+    label_values=(0, 7),
+    label_names={7: "rust"},
+    serving_dtypes=("float32", "uint8"),
+    label_suffixes=(".png",),
+    task="regions",
+    quantised=False,
+)
+"""A dataset that only its model knows: no folder of it is at hand."""
 
 
 @pytest.fixture
 def push(tmp_path):
-    """A function: dataset, name of the folder -> a folder as Pusher leaves it, less the graph."""
+    """A function: dataset -> a folder as Pusher leaves it, less the graph."""
 
-    def write(dataset: str, name: str = "serving/17"):
-        folder = tmp_path / name
-        (folder / "assets.extra").mkdir(parents=True)
+    def write(info: DatasetInfo):
+        folder = tmp_path / "serving" / "17"
+        spec = ServingSpec(
+            dataset=info,
+            profile="corrected",
+            clip_percentiles=(0.5, 99.5),
+            inference=InferenceConfig(window=(8,) * info.rank),
+        )
+        write_metadata(spec, folder)
         (folder / "saved_model.pb").write_bytes(b"")
-        (folder / "assets.extra" / "unet_tfx.json").write_text(json.dumps({"dataset": dataset}))
         return folder
 
     return write
@@ -76,7 +99,7 @@ def test_model_that_does_not_exist(fails, tmp_path, case):
 
 @pytest.mark.parametrize("missing", ["saved_model.pb", "assets.extra/unet_tfx.json"])
 def test_model_that_was_not_pushed_by_us(fails, push, case, missing):
-    model = push("brats")
+    model = push(BRATS)
     (model / missing).unlink()
     message = fails(model.parent, case)
     assert "saved_model.pb and assets.extra/unet_tfx.json" in message
@@ -88,46 +111,67 @@ def test_model_that_is_a_file(fails, case, photograph):
 
 
 def test_input_that_does_not_exist(fails, push, tmp_path):
-    message = fails(push("brats"), tmp_path / "nobody")
+    message = fails(push(BRATS), tmp_path / "nobody")
     assert f"input must exist, got '{tmp_path / 'nobody'}'" in message
 
 
 @pytest.mark.parametrize(
-    ("dataset", "output", "endings"),
+    ("info", "output", "endings"),
     [
-        ("brats", "label.png", ".nii.gz or .nii"),
-        ("brats", "label", ".nii.gz or .nii"),
-        ("dagm", "mask.nii.gz", ".png or .PNG"),
+        (BRATS, "label.png", ".nii.gz or .nii"),
+        (BRATS, "label", ".nii.gz or .nii"),
+        (DAGM, "mask.nii.gz", ".png or .PNG"),
+        (FOLDERS, "mask.tif", ".png"),
     ],
 )
-def test_output_of_another_kind(fails, push, case, dataset, output, endings):
-    message = fails(push(dataset), case, output)
+def test_output_of_another_kind(fails, push, case, info, output, endings):
+    message = fails(push(info), case, output)
     assert f"output must end in {endings}, got '" in message and output in message
 
 
 def test_case_folder_that_lacks_modalities(fails, push, case):
     for name in ("t2", "flair"):
         (case / f"{case.name}_{name}.nii.gz").unlink()
-    message = fails(push("brats"), case)
+    message = fails(push(BRATS), case)
     assert "must hold one file each of t1, t1ce, t2, flair" in message
     assert f"{case.name}_t2.nii.gz, {case.name}_flair.nii.gz" in message
     assert "_t1.nii.gz" not in message and str(case) in message
 
 
 def test_photograph_for_a_model_of_scans(fails, push, photograph):
-    message = fails(push("brats"), photograph)
+    message = fails(push(BRATS), photograph)
     assert f"input must be a BraTS case folder, got '{photograph}'" in message
 
 
 def test_case_folder_for_a_model_of_photographs(fails, push, case):
-    assert str(case) in fails(push("dagm"), case, "mask.png")
+    assert str(case) in fails(push(DAGM), case, "mask.png")
 
 
 def test_torn_file(fails, push, case):
     path = case / f"{case.name}_t1.nii.gz"
     path.write_bytes(path.read_bytes()[:100])
-    message = fails(push("brats"), case)
+    message = fails(push(BRATS), case)
     assert f"{path.name} is no complete NIfTI file" in message and str(path) in message
+
+
+@pytest.mark.parametrize("damage", ["", '{"dataset": {"name": "brats"}}', '{"dataset": "brats"}'])
+def test_model_with_damaged_metadata(fails, push, case, damage):
+    model = push(BRATS)
+    (model / METADATA).write_text(damage)
+    message = fails(model.parent, case)
+    assert f"the model in '{model}' is incomplete or damaged: copy it again" in message
+
+
+def test_incomplete_model(fails, push, case):
+    """The case is read, and the graph is not there."""
+    model = push(BRATS)
+    message = fails(model.parent, case)
+    assert f"the model in '{model}' is incomplete or damaged: copy it again" in message
+
+
+def test_dataset_that_is_not_installed(fails, push, case):
+    message = fails(push(replace(BRATS, name="my_lab.scans.Scans")), case)
+    assert "got 'my_lab.scans.Scans': No module named 'my_lab'" in message
 
 
 @pytest.mark.parametrize(
@@ -147,7 +191,7 @@ def test_wrong_usage(capsys, argv):
 
 def test_errors_import_no_framework(push, case, tmp_path):
     """All of them, one after the other in a new process."""
-    model = str(push("brats"))
+    model = str(push(BRATS))
     (case / f"{case.name}_t1.nii.gz").unlink()
     triples = [
         (str(tmp_path / "nowhere"), str(case), "x.nii.gz"),
@@ -187,8 +231,8 @@ def fake_model(monkeypatch):
 
 def test_scan_gives_a_label_map_in_its_own_grid(push, case, fake_model, tmp_path, capsys):
     out = tmp_path / "new" / "label.nii.gz"
-    model = push("brats").parent
-    argv = ["--model", str(model), "--input", str(case), "--output", str(out)]
+    model = push(BRATS)
+    argv = ["--model", str(model.parent), "--input", str(case), "--output", str(out)]
     assert main(["predict", *argv]) == 0
     assert capsys.readouterr().out == f"{out}\n"
     source = nib.load(case / f"{case.name}_t1.nii.gz")
@@ -202,8 +246,28 @@ def test_scan_gives_a_label_map_in_its_own_grid(push, case, fake_model, tmp_path
 
 def test_photograph_gives_a_mask(push, photograph, fake_model, tmp_path):
     out = tmp_path / "mask.png"
-    argv = ["--model", str(push("dagm")), "--input", str(photograph), "--output", str(out)]
+    argv = ["--model", str(push(DAGM)), "--input", str(photograph), "--output", str(out)]
     assert main(["predict", *argv]) == 0
     with Image.open(out) as mask:
         pixels = np.asarray(mask)
     np.testing.assert_array_equal(pixels.ravel(), [0] * 6 + [255] * 10)
+
+
+def test_photograph_of_a_dataset_that_the_model_alone_describes(push, fake_model, tmp_path):
+    colours = np.zeros((4, 4, 3), np.uint8)
+    colours[..., 0] = np.arange(16).reshape(4, 4)
+    source, out = tmp_path / "photo.png", tmp_path / "mask.png"
+    Image.fromarray(colours).save(source)
+    argv = ["--model", str(push(FOLDERS)), "--input", str(source), "--output", str(out)]
+    assert main(["predict", *argv]) == 0
+    with Image.open(out) as mask:
+        pixels = np.asarray(mask)
+    np.testing.assert_array_equal(pixels.ravel(), [0] * 6 + [255] * 10)
+
+
+def test_help_names_no_dataset(capsys):
+    with pytest.raises(SystemExit):
+        main(["predict", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "a case folder, a volume or a photograph, whatever the model's dataset is" in text
+    assert "BraTS" not in text

@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.report import DEFINITIONS, page, rank_cases, sort_scores
+from beam_preprocess.config_io import to_json
+from beam_preprocess.datasets.brats import BRATS, brats_info
+from beam_preprocess.datasets.dagm import DAGM
+from beam_preprocess.datasets.severstal import SEVERSTAL
+from components.report import define_scores, page, rank_cases, sort_scores
 from components.report.charts import Axis, Curve, loss_chart, nice_ticks, spread_chart
+from trainer.scoring import score_names
 
 DASH = "\N{EN DASH}"
 HOSTILE = '<script>alert("1")</script>'
@@ -45,6 +50,7 @@ def make_data(**changes: object) -> page.ReportData:
         chosen_fold=0,
         thresholds=page.make_thresholds(RESULT),
         scores=page.make_scores(RESULT, VALUES),
+        definitions=define_scores(BRATS),
         counts=page.Counts(listed=6, scored=4, test=1, exclusions={"case-x": "no T1 <file>"}),
         curves=(Curve(name="Fold 0", points=((1, 0.9), (2, 0.5))),),
         picture_metric="MeanDice",
@@ -97,12 +103,37 @@ def test_page_lists_thresholds_with_measured_means_and_words():
     assert "No thresholds are set" in text_of(page.render_page(make_data(thresholds=())))
 
 
+def test_page_shows_a_score_without_deviation():
+    scores = (replace(make_data().scores[0], overall=page.Score(mean=0.75, std=None, n=9)),)
+    assert f"0.750 ± {DASH} n = 9" in text_of(page.render_page(make_data(scores=scores)))
+
+
 def test_page_defines_the_scores_it_shows():
-    html = page.render_page(make_data())
+    html, definitions = page.render_page(make_data()), define_scores(BRATS)
     for name in ("ET", "TC", "MeanDice"):
-        assert DEFINITIONS[name] in text_of(html)
-        assert f'<th scope="row" title="{DEFINITIONS[name]}">{name}' in html
-    assert DEFINITIONS["image_auroc"] not in html
+        assert definitions[name] in text_of(html)
+        assert f'<th scope="row" title="{definitions[name]}">{name}' in html
+    assert definitions["WT"] not in html
+
+
+def test_definitions_of_brain_scans():
+    definitions = define_scores(BRATS)
+    assert definitions["TC"] == "Dice of labels 1 and 4 as one. The BraTS region tumour core."
+    assert definitions["WT"].startswith("Dice of labels 1, 2 and 4 as one.")
+    assert definitions["TumorCore"].startswith("Dice of label 1. As the reference systems")
+    mean = "Mean of TumorCore, PeritumoralEdema and EnhancingTumor of a case."
+    assert definitions["MeanDice"] == mean
+    assert define_scores(brats_info(enhancing=3))["ET"].startswith("Dice of label 3.")
+
+
+def test_definitions_of_photographs():
+    assert set(define_scores(DAGM)) == set(score_names(DAGM))
+    definitions = define_scores(SEVERSTAL)
+    assert set(definitions) == set(score_names(SEVERSTAL))
+    assert definitions["defect_2"] == "Dice of label 2."
+    assert definitions["defect"] == "Dice of labels 1, 2, 3 and 4 as one."
+    one = replace(SEVERSTAL, label_names={7: "rust"}, label_values=(0, 7), regions={})
+    assert define_scores(one)["MeanDice"] == "Mean of rust of a case."
 
 
 def test_page_counts_cases_and_names_the_excluded():
@@ -242,7 +273,9 @@ def test_spread_chart_without_values_says_so():
 
 
 def write_folds(root: Path) -> dict[str, Path]:
-    """Two folds of a photograph run: evaluations with rows and pictures, one with a history."""
+    """Two folds of a photograph run: evaluations with rows and pictures, logs with a history, and
+    without.
+    """
     rows = [
         [("img-1", "image_score", 0.9), ("img-1", "defect_dice", 0.8)],
         [("img-2", "image_score", 0.1), ("img-3", "defect_dice", float("nan"))],
@@ -259,8 +292,9 @@ def write_folds(root: Path) -> dict[str, Path]:
     Image.fromarray(np.zeros((4, 12), np.uint8)).save(
         folders["evaluation_0"] / "pictures/img-1.png"
     )
-    folders["model_run_0"] = root / "model-run-0"
-    folders["model_run_0"].mkdir()
+    for i in range(2):
+        folders[f"model_run_{i}"] = root / f"model-run-{i}"
+        folders[f"model_run_{i}"].mkdir()
     history = '{"step": 5, "loss": 0.75, "steps_per_second": 2.0}\n'
     (folders["model_run_0"] / "history.jsonl").write_text(history)
     return folders
@@ -306,7 +340,8 @@ def test_component_writes_the_page(tmp_path: Path):
     report.uri = str(tmp_path / "report")
     texts = {"title": "dagm", "config": "a: 1", "profile": "reference", "fingerprint": "f00"}
 
-    ReportExecutor().Do(inputs, {"report": [report]}, {"folds": 2, **texts})
+    parameters = {"folds": 2, "info": to_json(DAGM), **texts}
+    ReportExecutor().Do(inputs, {"report": [report]}, parameters)
 
     assert [p.name for p in (tmp_path / "report").iterdir()] == ["report.html"]
     html = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
@@ -319,17 +354,45 @@ def test_component_writes_the_page(tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_legend_is_of_the_dataset():
+    from components.pictures import label_colours
+    from components.report.component import _labels
+
+    info = replace(SEVERSTAL, label_values=(0, 3, 1), label_names={1: "scratch", 3: "rust"})
+    legend = [(label.value, label.name, label.colour) for label in _labels(info)]
+    colours = label_colours(info)
+    assert legend == [(1, "scratch", colours[1]), (3, "rust", colours[3])]
+
+
+@pytest.mark.slow
+def test_component_misses_a_training(tmp_path: Path):
+    """Every fold has one: a page without it would be wrong."""
+    from tfx.types import standard_artifacts
+
+    from components.report.component import ReportExecutor
+
+    folders = write_folds(tmp_path) | {"cross_validation": write_result(tmp_path / "validation")}
+    inputs = {}
+    for name in folders.keys() - {"model_run_1"}:
+        inputs[name] = [standard_artifacts.ModelEvaluation()]
+        inputs[name][0].uri = str(folders[name])
+    texts = {"title": "dagm", "config": "a: 1", "profile": "reference", "fingerprint": "f00"}
+    with pytest.raises(KeyError, match="model_run_1"):
+        ReportExecutor().Do(inputs, {}, {"folds": 2, "info": to_json(DAGM), **texts})
+
+
+@pytest.mark.slow
 def test_component_names_the_inputs_by_fold():
     from tfx.types import Channel, standard_artifacts
 
     from components.artifacts import ReportPage
-    from components.report.component import Report
+    from components.report.component import Report, Texts
 
     evaluations = [Channel(type=standard_artifacts.ModelEvaluation) for _ in range(3)]
     runs = [Channel(type=standard_artifacts.ModelRun) for _ in range(2)]
     texts = {"title": "t", "config": "c", "profile": "p", "fingerprint": "f"}
-    node = Report(evaluations[:2], runs, evaluations[2], **texts)
+    node = Report(evaluations[:2], runs, evaluations[2], info=DAGM, texts=Texts(**texts))
     folds = {"evaluation_0", "evaluation_1", "model_run_0", "model_run_1"}
     assert set(node.inputs) == folds | {"cross_validation"}
-    assert node.exec_properties == {"folds": 2, **texts}
+    assert node.exec_properties == {"folds": 2, "info": to_json(DAGM), **texts}
     assert node.outputs["report"].type is ReportPage

@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from beam_preprocess.config import DataConfig
-from beam_preprocess.datasets import get_dataset
-from beam_preprocess.statistics import case_statistics
+from beam_preprocess.config_io import to_json
+from beam_preprocess.datasets import get_reader
+from beam_preprocess.datasets.brats import BRATS
+from beam_preprocess.datasets.dagm import DAGM
+from beam_preprocess.datasets.severstal import SEVERSTAL
+from beam_preprocess.examine import examine_case
 from beam_preprocess.synth import brats, dagm
+
+INFOS = {"brats": BRATS, "dagm": DAGM}
 
 pytestmark = pytest.mark.slow
 
@@ -35,9 +40,8 @@ def statistics(tmp_path_factory) -> dict[str, list[dict]]:
 
 
 def _read(name: str, root: Path) -> list[dict]:
-    dataset = get_dataset(DataConfig(dataset=name))
-    cases = dataset.list_cases(root).cases
-    return [case_statistics(dataset.read_case(files), dataset.info) for files in cases]
+    dataset = get_reader(INFOS[name])
+    return [dict(examine_case(c, dataset).statistics) for c in dataset.list_cases(root).cases]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +56,7 @@ def anomalies_of(schemas):
     def validate(name: str, cases: list[dict]) -> dict[str, str]:
         records = [encode_example(case) for case in cases]
         batch = ExamplesToRecordBatchDecoder().DecodeBatch(records)
-        schema = schemas.statistics_schema(get_dataset(DataConfig(dataset=name)).info)
+        schema = schemas.statistics_schema(INFOS[name])
         found = tfdv.validate_statistics(generate_statistics_in_memory(batch), schema)
         return {n: f"{i.short_description}: {i.description}" for n, i in found.anomaly_info.items()}
 
@@ -67,7 +71,7 @@ def test_synthetic_cases_are_ordinary(anomalies_of, statistics, name):
 
 @pytest.mark.parametrize("name", ["brats", "dagm"])
 def test_schema_names_exactly_what_the_statistics_hold(schemas, statistics, name):
-    schema = schemas.statistics_schema(get_dataset(DataConfig(dataset=name)).info)
+    schema = schemas.statistics_schema(INFOS[name])
     names = [feature.name for feature in schema.feature]
     assert len(names) == len(set(names))
     assert all(set(case) == set(names) for case in statistics[name])
@@ -102,7 +106,7 @@ def test_what_is_not_ordinary_is_told(anomalies_of, statistics, name, change, wo
     assert words in found[next(iter(change))]
 
 
-@pytest.mark.parametrize("missing", ["t1_mean", "spacing_y", "case_id", "label_4_voxels"])
+@pytest.mark.parametrize("missing", ["t1_mean", "spacing_y", "content", "label_4_voxels"])
 def test_feature_that_one_case_lacks(anomalies_of, statistics, missing):
     first, *others = statistics["brats"]
     found = anomalies_of("brats", [{k: v for k, v in first.items() if k != missing}, *others])
@@ -130,7 +134,7 @@ def test_several_anomalies_are_all_told(anomalies_of, statistics):
 
 def test_every_orientation_of_nibabel_is_known(schemas):
     """6 orders of the axes, 2 directions each: 48."""
-    schema = schemas.statistics_schema(get_dataset(DataConfig(dataset="brats")).info)
+    schema = schemas.statistics_schema(BRATS)
     domain = next(f for f in schema.feature if f.name == "orientation").string_domain.value
     assert len(domain) == len(set(domain)) == 48
     assert {"RAS", "LPS", "LIP", "SRA"} <= set(domain)
@@ -144,7 +148,7 @@ def test_record_schema_parses_raw_records(schemas, name):
 
     from beam_preprocess.records import raw_feature_spec
 
-    info = get_dataset(DataConfig(dataset=name)).info
+    info = INFOS[name]
     spec = schema_utils.schema_as_feature_spec(schemas.record_schema(info)).feature_spec
     assert spec == raw_feature_spec(info.rank)
 
@@ -154,7 +158,7 @@ def test_schema_text_is_read_back(schemas, kind):
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
 
-    info = get_dataset(DataConfig(dataset="dagm")).info
+    info = DAGM
     makers = {"records": schemas.record_schema, "statistics": schemas.statistics_schema}
     read = text_format.Parse(schemas.schema_text(kind, info), schema_pb2.Schema())
     assert read == makers[kind](info)
@@ -164,19 +168,18 @@ def test_curated_schema_writes_the_schema_of_the_dataset(schemas, artifact, tmp_
     from components.curated_schema import CuratedSchemaExecutor
 
     outputs = {"schema": [artifact("Schema", tmp_path / "schema")]}
-    parameters = {"kind": "statistics", "config": '{"dataset": "dagm"}', "fingerprint": "f00"}
+    parameters = {"kind": "statistics", "info": to_json(SEVERSTAL), "fingerprint": "f00"}
     CuratedSchemaExecutor().Do({}, outputs, parameters)
-    info = get_dataset(DataConfig(dataset="dagm")).info
     written = (tmp_path / "schema" / "schema.pbtxt").read_text()
-    assert written == schemas.schema_text("statistics", info)
+    assert written == schemas.schema_text("statistics", SEVERSTAL)
 
 
-def test_curated_schema_is_cached_whatever_the_folder():
+def test_curated_schema_is_cached_by_the_dataset():
     from components.curated_schema import CuratedSchema
 
-    one, other = (
-        CuratedSchema("records", DataConfig(dataset="brats", root=r, folds=f), fingerprint="f00")
-        for r, f in (("a", 2), ("b", 5))
-    )
-    assert one.exec_properties == other.exec_properties
-    assert one.exec_properties["kind"] == "records"
+    node = CuratedSchema("records", BRATS, fingerprint="f00")
+    assert node.exec_properties == {
+        "kind": "records",
+        "info": to_json(BRATS),
+        "fingerprint": "f00",
+    }

@@ -15,23 +15,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from beam_preprocess.datasets.dagm import DAGM
 from trainer.batches import RecordInfo
 from trainer.config import InferenceConfig, TrainerConfig
 from trainer.distribution import check_batch, make_strategy
 from trainer.loop import RunFolder, train
 from trainer.model_config import ModelConfig
+from trainer.model_folder import ServingSpec
 from trainer.progress import Progress
-from trainer.serving import LoadedModel, ServingSpec, export
+from trainer.serving import LoadedModel, export
 from trainer.staging import stage
 
 # No bias before a norm: its gradient is rounding noise, which Adam would make a full step of.
 NETWORK = ModelConfig(rank=2, in_channels=1, classes=1, filters=(2, 4), conv_bias=False)
 SPEC = ServingSpec(
-    dataset="dagm",
-    channels=("grey",),
-    label_values=(0, 255),
-    foreground="all",
-    dtypes=("uint8",),
+    dataset=DAGM,
     profile="corrected",
     clip_percentiles=(0.5, 99.5),
     inference=InferenceConfig(window=(16, 16)),

@@ -1,10 +1,29 @@
-"""Which of the folders below a path is the model."""
+"""Which of the folders below a path is the model, and what its metadata tells."""
 
+import json
+import subprocess
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from trainer.model_folder import METADATA, newest_version, read_metadata
+from beam_preprocess.datasets.brats import BRATS
+from trainer.config import InferenceConfig
+from trainer.model_folder import (
+    METADATA,
+    ServingSpec,
+    newest_version,
+    read_metadata,
+    write_metadata,
+)
+
+SPEC = ServingSpec(
+    dataset=BRATS,
+    profile="reference",
+    clip_percentiles=(1.0, 99.0),
+    inference=InferenceConfig(window=(8, 8, 8)),
+)
 
 
 def fake_model(folder: Path, *, pushed_by_us: bool = True) -> Path:
@@ -48,6 +67,60 @@ def test_folder_without_a_model_is_an_error(tmp_path: Path, kind: str) -> None:
         newest_version(path)
 
 
-def test_metadata_is_read_as_a_dict(tmp_path: Path) -> None:
-    (fake_model(tmp_path / "1") / METADATA).write_text('{"dataset": "brats"}', encoding="utf-8")
-    assert read_metadata(tmp_path / "1") == {"dataset": "brats"}
+def test_metadata_is_read_back(tmp_path: Path) -> None:
+    write_metadata(SPEC, tmp_path)
+    assert read_metadata(tmp_path) == SPEC
+    assert json.loads((tmp_path / METADATA).read_text())["dataset"]["name"] == "brats"
+
+
+def without(key: str) -> str:
+    return json.dumps({k: v for k, v in asdict(SPEC).items() if k != key})
+
+
+def with_dataset(**changes: object) -> str:
+    dataset = {k: v for k, v in (asdict(BRATS) | changes).items() if v is not None}
+    return json.dumps(asdict(SPEC) | {"dataset": dataset})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "null",
+        "[]",
+        "[1, 2]",
+        '"brats"',
+        json.dumps(asdict(SPEC))[:-20],
+        *(without(key) for key in ("dataset", "profile", "clip_percentiles", "inference")),
+        json.dumps(asdict(SPEC) | {"dataset": "brats"}),
+        json.dumps(asdict(SPEC) | {"inference": {"window": [0, 8, 8]}}),
+        json.dumps(asdict(SPEC) | {"more": 1}),
+        with_dataset(channels=None),
+        with_dataset(limits={}),
+        with_dataset(regions=5),
+        with_dataset(label_values=["a"]),
+        with_dataset(label_names={"one": "TumorCore"}),
+    ],
+)
+def test_damaged_metadata(tmp_path: Path, text: str) -> None:
+    (fake_model(tmp_path / "1") / METADATA).write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError) as raised:
+        read_metadata(tmp_path / "1")
+    message = str(raised.value)
+    start = f"the model in '{tmp_path / '1'}' is incomplete or damaged: copy it again, all files"
+    assert message.startswith(start) and len(message.splitlines()) == 1
+    assert message.endswith(")") and not message.endswith("()")
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe{}", None])
+def test_metadata_that_is_no_text_or_not_there(tmp_path: Path, damage: bytes | None) -> None:
+    path = fake_model(tmp_path / "1") / METADATA
+    path.unlink() if damage is None else path.write_bytes(damage)
+    with pytest.raises(ValueError, match="is incomplete or damaged: copy it again"):
+        read_metadata(tmp_path / "1")
+
+
+def test_metadata_is_read_without_tensorflow() -> None:
+    code = "import sys, trainer.model_folder; assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 
 from beam_preprocess.config import PreprocessingConfig
-from beam_preprocess.datasets.dagm import Dagm
+from beam_preprocess.datasets.dagm import DAGM
 from trainer.config import InferenceConfig, TrainerConfig
 from trainer.model_config import ModelConfig
+from trainer.model_folder import ServingSpec
 from trainer.progress import Progress, read_history
-from trainer.run_fn import _run_name, check_disjoint, run_fn
+from trainer.run_fn import _run_name, check_disjoint, run_fn, training_cases_json
 from trainer.serving import LoadedModel
 from trainer.staging import StagedCase
 
 CUSTOM_CONFIG = {
-    "dataset": asdict(Dagm.info),
+    "dataset": asdict(DAGM),
     "preprocessing": asdict(PreprocessingConfig()),
     "model": asdict(ModelConfig(rank=2, in_channels=1, classes=1, filters=(2, 4), norm="none")),
     "trainer": asdict(
@@ -52,7 +53,7 @@ def fn_args(tmp_path_factory, make_record, write_file) -> SimpleNamespace:
     return SimpleNamespace(
         train_files=[str(root / "fold-1" / "*"), str(root / "fold-2" / "*")],
         eval_files=[str(root / "fold-0" / "*")],
-        serving_model_dir=str(root / "Format-Serving"),
+        serving_model_dir=str(root / "model" / "Format-Serving"),
         model_run_dir=str(root / "model-run"),
         custom_config=json.loads(json.dumps(custom_config)),
     )
@@ -76,9 +77,36 @@ def test_run_writes_a_model_that_loads(trained: SimpleNamespace) -> None:
     label, probabilities = model.predict_probabilities(image_of(0))
     assert label.shape == (10, 12) and probabilities.shape == (10, 12, 1)
     np.testing.assert_array_equal(label, np.where(probabilities[..., 0] >= 0.5, 255, 0))
-    assert model.metadata["dataset"] == "dagm"
-    assert model.metadata["label_values"] == [0, 255]
-    assert model.metadata["inference"] == trained.custom_config["inference"]
+    assert model.spec == ServingSpec(
+        dataset=DAGM,
+        profile="corrected",
+        clip_percentiles=(0.5, 99.5),
+        inference=InferenceConfig(window=(8, 8)),
+    )
+
+
+def test_run_tells_whom_it_trained_on_beside_the_model_and_not_in_it(
+    trained: SimpleNamespace,
+) -> None:
+    """What is pushed is `Format-Serving`: nothing in it names a case."""
+    served = Path(trained.serving_model_dir)
+    told = json.loads((served.parent / "training_cases.json").read_text())
+    assert told == {
+        "cases": ["case-1", "case-2"],
+        "groups": ["patient-of-case-1", "patient-of-case-2"],
+    }
+    assert sorted(p.name for p in served.parent.iterdir()) == [
+        "Format-Serving",
+        "training_cases.json",
+    ]
+    files = [p for p in served.rglob("*") if p.is_file()]
+    assert len(files) >= 4 and not [p for p in files if b"case-1" in p.read_bytes()]
+
+
+def test_training_cases_are_sorted_and_named_once() -> None:
+    cases = [case("b", "2"), case("c", "1"), case("a", "2")]
+    told = json.loads(training_cases_json(cases))
+    assert told == {"cases": ["a", "b", "c"], "groups": ["1", "2"]}
 
 
 def test_run_writes_logs(trained: SimpleNamespace) -> None:
@@ -99,10 +127,10 @@ def test_state_is_in_one_folder_per_training_and_one_for_staged_cases(
 def test_run_again_exports_the_same_network_without_a_step(
     trained: SimpleNamespace, steps_done: list[int], tmp_path: Path
 ) -> None:
-    again = vars(trained) | {"serving_model_dir": str(tmp_path), "model_run_dir": str(tmp_path)}
-    run_fn(SimpleNamespace(**again))
+    served, logs = str(tmp_path / "model" / "Format-Serving"), str(tmp_path / "run")
+    run_fn(SimpleNamespace(**vars(trained) | {"serving_model_dir": served, "model_run_dir": logs}))
     assert steps_done == []
-    first, second = LoadedModel(trained.serving_model_dir), LoadedModel(str(tmp_path))
+    first, second = LoadedModel(trained.serving_model_dir), LoadedModel(served)
     np.testing.assert_array_equal(
         second.predict_probabilities(image_of(0))[1], first.predict_probabilities(image_of(0))[1]
     )
@@ -113,7 +141,7 @@ def test_run_refuses_a_patient_of_the_held_out_fold(
 ) -> None:
     leaking = vars(fn_args) | {
         "train_files": fn_args.train_files + fn_args.eval_files,
-        "serving_model_dir": str(tmp_path / "model"),
+        "serving_model_dir": str(tmp_path / "model" / "Format-Serving"),
     }
     with pytest.raises(ValueError, match=r"both have \['patient-of-case-0'\]"):
         run_fn(SimpleNamespace(**leaking))

@@ -1,6 +1,7 @@
 """The exported model: what it computes, in which grid, from which folder, with which errors."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -14,36 +15,32 @@ import tensorflow as tf
 
 from beam_preprocess import preprocessing
 from beam_preprocess.case import Case, CaseFiles
-from beam_preprocess.config_io import from_dict
+from beam_preprocess.datasets.brats import BRATS
+from beam_preprocess.datasets.dagm import DAGM
 from beam_preprocess.records import encode_raw, raw_feature_spec
 from trainer.config import InferenceConfig
 from trainer.inference import predict_probabilities
 from trainer.model_config import ModelConfig
-from trainer.model_folder import METADATA
-from trainer.serving import LoadedModel, Servable, ServingSpec, export, foreground_bounds
+from trainer.model_folder import METADATA, ServingSpec
+from trainer.serving import LoadedModel, Servable, export, foreground_bounds
 from trainer.unet import build_unet
 
 SCAN_MODEL = ModelConfig(rank=3, in_channels=2, classes=3, filters=(2, 4))
 SCAN_SPEC = ServingSpec(
-    dataset="brats",
-    channels=("t1", "flair"),
-    label_values=(0, 1, 4),
-    foreground="nonzero",
-    dtypes=("float32", "int16"),
+    dataset=replace(BRATS, channels=("t1", "flair"), label_values=(0, 1, 4)),
     profile="corrected",
     clip_percentiles=(0.5, 99.5),
     inference=InferenceConfig(window=(8, 8, 8), overlap=0.25),
 )
 PHOTO_MODEL = ModelConfig(rank=2, in_channels=1, classes=1, filters=(2, 4))
 PHOTO_SPEC = ServingSpec(
-    dataset="dagm",
-    channels=("grey",),
-    label_values=(0, 255),
-    foreground="all",
-    dtypes=("uint8",),
+    dataset=DAGM,
     profile="corrected",
     clip_percentiles=(0.5, 99.5),
     inference=InferenceConfig(window=(8, 8), threshold=0.4),
+)
+MIXED_SPEC = replace(  # photographs of any type, as folders of images have them
+    PHOTO_SPEC, dataset=replace(DAGM, quantised=False, serving_dtypes=("float32", "uint8"))
 )
 BOX = (slice(2, 11), slice(1, 9), slice(3, 10))
 
@@ -94,12 +91,26 @@ def photo_model(
     return LoadedModel(str(folder))
 
 
+@pytest.fixture(scope="module")
+def mixed_model(
+    photo_network: keras.Model, tmp_path_factory: pytest.TempPathFactory
+) -> LoadedModel:
+    folder = tmp_path_factory.mktemp("mixed-model")
+    export(photo_network, PHOTO_MODEL, MIXED_SPEC, str(folder))
+    return LoadedModel(str(folder))
+
+
 def step_by_step(network: keras.Model, model: ModelConfig, spec: ServingSpec, crop: np.ndarray):
     """Probabilities of a case that has no border."""
-    options = {"profile": spec.profile, "foreground": spec.foreground}
-    x = preprocessing.quantise(tf.constant(crop), clip_percentiles=spec.clip_percentiles, **options)
+    options = {"profile": spec.profile, "foreground": spec.dataset.foreground}
+    x = preprocessing.quantise(
+        tf.constant(crop),
+        clip_percentiles=spec.clip_percentiles,
+        quantised=spec.dataset.quantised,
+        **options,
+    )
     mean, stdev = preprocessing.moments(x, **options)
-    z = preprocessing.standardise(x, mean, stdev, foreground=spec.foreground)
+    z = preprocessing.standardise(x, mean, stdev, foreground=spec.dataset.foreground)
     return predict_probabilities(network, z, model, spec.inference).numpy()
 
 
@@ -146,9 +157,44 @@ def test_type_of_the_intensities_does_not_matter(scan_model: LoadedModel, dtype:
     np.testing.assert_array_equal(scan_model.predict(scan(dtype)), expected)
 
 
+def test_model_without_a_signature_of_8_bits_takes_8_bits(scan_model: LoadedModel) -> None:
+    image = np.minimum(scan(), 255).astype(np.uint8)
+    expected = scan_model.predict_probabilities(image.astype(np.float32))
+    for found, wanted in zip(scan_model.predict_probabilities(image), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(scan_model.predict(image), expected[0])
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_model_of_8_bits_refuses_other_types(photo_model: LoadedModel, dtype: str) -> None:
+    message = rf"^the model takes 8-bit images \(uint8\), got {dtype}$"
+    for predict in (photo_model.predict, photo_model.predict_probabilities):
+        with pytest.raises(ValueError, match=message):
+            predict(photo().astype(dtype))
+
+
+def test_photographs_of_8_bits_keep_their_values_and_others_are_scaled(
+    mixed_model: LoadedModel, photo_network: keras.Model
+) -> None:
+    image = photo() // 4  # dark, so that scaling makes a difference
+    for given, seen in (
+        (image, image),
+        (image.astype(np.uint16), image.astype(np.float32)),
+        (image.astype(np.float64), image.astype(np.float32)),
+    ):
+        label, probabilities = mixed_model.predict_probabilities(given)
+        expected = step_by_step(photo_network, PHOTO_MODEL, MIXED_SPEC, seen)
+        np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+        np.testing.assert_array_equal(mixed_model.predict(given), label)
+    scaled = mixed_model.predict_probabilities(image.astype(np.float32))[1]
+    kept = mixed_model.predict_probabilities(image)[1]
+    assert np.abs(scaled - kept).max() > 1e-3
+
+
 def test_signatures(scan_model: LoadedModel, photo_model: LoadedModel) -> None:
     found = tf.saved_model.load(str(scan_model.path)).signatures
-    assert set(found) == {"serving_default", "serving_int16", "probabilities"}
+    labels, probabilities = ("serving_default", "serving_int16"), ("probabilities",)
+    assert set(found) == {*labels, *probabilities, "probabilities_int16"}
     [argument] = found["serving_int16"].structured_input_signature[1].values()
     assert argument.name == "image" and argument.dtype == tf.int16
     assert argument.shape.as_list() == [None, None, None, 2]
@@ -233,13 +279,15 @@ def normalised_record(image: np.ndarray, spec: ServingSpec) -> dict[str, np.ndar
         spacing=(1.0,) * rank,
         sources={},
     )
-    raw = encode_raw(case, foreground=spec.foreground)
+    raw = encode_raw(case, foreground=spec.dataset.foreground)
     config = {
         "profile": spec.profile,
         "clip_percentiles": spec.clip_percentiles,
-        "channels": len(spec.channels),
-        "foreground": spec.foreground,
-        "label_values": spec.label_values,
+        "channels": len(spec.dataset.channels),
+        "foreground": spec.dataset.foreground,
+        "quantised": spec.dataset.quantised,
+        "label_values": spec.dataset.label_values,
+        "label_aliases": spec.dataset.label_aliases,
     }
     batch = tf.io.parse_example([raw], raw_feature_spec(rank))
     record = {k: v[0].numpy() for k, v in preprocessing.preprocessing_fn(batch, config).items()}
@@ -248,14 +296,18 @@ def normalised_record(image: np.ndarray, spec: ServingSpec) -> dict[str, np.ndar
 
 
 @pytest.mark.parametrize("profile", ["corrected", "reference"])
-@pytest.mark.parametrize("kind", ["scan", "photo"])
+@pytest.mark.parametrize("kind", ["scan", "8-bit scan", "photo", "mixed photo", "16-bit photo"])
 def test_network_sees_what_training_stored(
     monkeypatch: pytest.MonkeyPatch, kind: str, profile: str
 ) -> None:
     """X, mean and stdev inside the served graph are those of the record, bit for bit."""
+    quantised = replace(SCAN_SPEC.dataset, quantised=True, serving_dtypes=("uint8",))
     image, spec, model = {
         "scan": (scan(), SCAN_SPEC, SCAN_MODEL),
+        "8-bit scan": (scan().astype(np.uint8), replace(SCAN_SPEC, dataset=quantised), SCAN_MODEL),
         "photo": (photo(), PHOTO_SPEC, PHOTO_MODEL),
+        "mixed photo": (photo(), MIXED_SPEC, PHOTO_MODEL),
+        "16-bit photo": (photo().astype(np.uint16) * 9, MIXED_SPEC, PHOTO_MODEL),
     }[kind]
     spec = replace(spec, profile=profile)
     record = normalised_record(image, spec)
@@ -278,17 +330,18 @@ def test_network_sees_what_training_stored(
     assert len(seen) == 1 and set(seen[0]) == set(record)
     for name, value in record.items():
         np.testing.assert_array_equal(seen[0][name], value, strict=True)
-    inside = z.numpy()[BOX] if kind == "scan" else z.numpy()
+    inside = z.numpy()[BOX] if "scan" in kind else z.numpy()
     expected = (record["X"] - record["mean"]) / record["stdev"]
-    if kind == "scan":
+    if "scan" in kind:
         expected = np.where(record["X"] > 0, expected, 0)
     np.testing.assert_allclose(inside, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_metadata_is_the_spec(scan_model: LoadedModel) -> None:
-    assert scan_model.metadata == json.loads(json.dumps(asdict(SCAN_SPEC)))
-    assert from_dict(ServingSpec, scan_model.metadata) == SCAN_SPEC
-    assert json.loads((scan_model.path / METADATA).read_text()) == scan_model.metadata
+    assert scan_model.spec == SCAN_SPEC
+    written = json.loads((scan_model.path / METADATA).read_text())
+    assert written == json.loads(json.dumps(asdict(SCAN_SPEC)))
+    assert written["dataset"]["label_aliases"] == {"3": 4}
 
 
 def test_model_without_a_signature_is_an_error(
@@ -307,3 +360,48 @@ def test_model_is_loaded_from_a_folder_of_versions(scan_folder: Path, tmp_path: 
     model = LoadedModel(str(tmp_path))
     assert model.path == tmp_path / "1700000000"
     assert model.predict(scan()).shape == (12, 11, 10)
+
+
+DAMAGE = {
+    "saved_model.pb": (0, 1, 0.5, 0.999),
+    "variables/variables.index": (0, 0.5, None),
+    "variables/variables.data-00000-of-00001": (0, 0.5, 0.999, None),
+    METADATA: (0, 0.5, 0.999),
+}
+"""File -> what is left of it: a number of bytes, a share, or nothing at all."""
+
+
+@pytest.mark.parametrize(("name", "kept"), [(n, k) for n, many in DAMAGE.items() for k in many])
+def test_incomplete_model(scan_folder: Path, tmp_path: Path, name: str, kept: float | None) -> None:
+    folder = Path(shutil.copytree(scan_folder, tmp_path / "17"))
+    file = folder / name
+    content = file.read_bytes()
+    file.unlink()
+    if kept is not None:
+        file.write_bytes(content[: int(kept if kept in (0, 1) else kept * len(content))])
+    with pytest.raises(ValueError) as raised:
+        LoadedModel(tmp_path)
+    start = f"the model in '{folder}' is incomplete or damaged: copy it again, all files of the"
+    assert str(raised.value).startswith(start)
+    assert len(str(raised.value).splitlines()) == 1 and raised.value.__cause__
+
+
+def test_model_with_a_bit_flipped_in_its_weights(scan_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(scan_folder, tmp_path / "17"))
+    file = folder / "variables" / "variables.data-00000-of-00001"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="is incomplete or damaged: copy it again"):
+        LoadedModel(folder)
+
+
+def test_model_whose_metadata_is_of_another(
+    scan_folder: Path, photo_model: LoadedModel, tmp_path: Path
+) -> None:
+    """It names signatures that the model lacks."""
+    folder = Path(shutil.copytree(photo_model.path, tmp_path / "17"))
+    shutil.copy(scan_folder / METADATA, folder / METADATA)
+    lacks = r"lacks the signatures \['probabilities_int16', 'serving_int16'\]"
+    with pytest.raises(ValueError, match=rf"is incomplete or damaged: .*{lacks}"):
+        LoadedModel(folder)

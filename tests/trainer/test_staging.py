@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.staging import data_fingerprint, read_records, stage
+from trainer.staging import data_fingerprint, read_all, stage
 
 IDS = ("b", "d", "a", "c", "e")
 
@@ -122,7 +122,7 @@ def test_records_are_read_in_the_order_of_the_paths(tmp_path: Path, write_file) 
     write_file(tmp_path / "a" / "part-1", [b"4"])
     write_file(tmp_path / "a" / "part-0.gz", [b"3"])
     patterns = [str(tmp_path / "b" / "part-*"), str(tmp_path / "a" / "part-*")]
-    assert list(read_records(patterns)) == [b"3", b"4", b"1", b"2"]
+    assert list(read_all(patterns)) == [b"3", b"4", b"1", b"2"]
 
 
 def test_order_of_the_features_in_a_record_does_not_matter(tmp_path):
