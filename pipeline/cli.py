@@ -13,6 +13,8 @@ COMMANDS = {
         "pipeline.run_command",
         "ingest, train by folds, evaluate, gate and push, on this machine",
     ),
+    "check": ("pipeline.check_command", "tell what is wrong with a cohort, or new in new data"),
+    "drift": ("pipeline.drift_command", "tell whether the cohorts of two runs are of one kind"),
     "predict": ("components.predict_command", "segment a case or a photograph with a pushed model"),
     "synth": ("beam_preprocess.synth.command", "make realistic synthetic cases in a real layout"),
     "compile": ("kubeflow.compile_command", "write the same DAG as a Kubeflow Pipelines spec"),
@@ -20,7 +22,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a sub-command. Exit status: 0 done, 1 failed, 2 wrong usage, 3 not blessed."""
+    """Runs a sub-command. Exit status: 0 done, 1 failed, 2 wrong usage, 3 not blessed or drift."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
@@ -30,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.simplefilter("ignore")  # of imports; a run writes its own to its log file
-    command = importlib.import_module(COMMANDS[words[0]][0])
     try:
+        command = importlib.import_module(COMMANDS[words[0]][0])
         return command.main(words[1:])
     except (ValueError, OSError, RuntimeError) as e:
         print(f"unet-tfx {words[0]}: {e}", file=sys.stderr)

@@ -9,6 +9,29 @@ from components.gate_config import GateConfig
 from trainer.config import EvaluationConfig, InferenceConfig, TrainerConfig
 from trainer.model_config import ModelConfig
 
+BEAM_NODES = ("CaseGen", "StatisticsGen", "Transform", "Evaluator")
+"""The nodes that run on Beam."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineConfig:
+    """Where the nodes run.
+
+    Attributes:
+      beam_args: Node (CaseGen, StatisticsGen, Transform, Evaluator) -> the options of Apache Beam
+        that it gets in place of our own: another runner, more workers. See docs/runners.md.
+    """
+
+    beam_args: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for node, args in self.beam_args.items():
+            allowed = f"of a node that runs on Beam: {', '.join(BEAM_NODES)}"
+            require(node in BEAM_NODES, "pipeline.beam_args", node, allowed)
+            wrong = [a for a in args if not a.startswith("--")]
+            name = f"pipeline.beam_args.{node}"
+            require(not wrong, name, wrong, "options that start with --")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
@@ -24,6 +47,7 @@ class RunConfig:
       inference: How whole cases are segmented.
       evaluation: How they are scored.
       gate: What a model must reach to be pushed.
+      pipeline: Where the nodes run.
     """
 
     name: str
@@ -35,6 +59,7 @@ class RunConfig:
     gate: GateConfig
     preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
 
     def __post_init__(self) -> None:
         allowed = "lower-case letters, digits and hyphens, a letter first"

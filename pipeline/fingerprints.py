@@ -8,24 +8,26 @@ from pathlib import Path
 
 _FRAMEWORKS = (
     *("tfx", "tensorflow", "keras", "tensorflow-transform", "apache-beam"),
-    *("numpy", "nibabel", "isal", "pillow", "scikit-learn", "jinja2"),
+    *("numpy", "nibabel", "isal", "pillow", "tifffile", "scikit-learn", "jinja2"),
 )
 
 _CASES = (
     *("beam_preprocess.case", "beam_preprocess.checks", "beam_preprocess.config_io"),
-    *("beam_preprocess.crop", "beam_preprocess.datasets", "beam_preprocess.nifti"),
-    *("beam_preprocess.records", "beam_preprocess.statistics", "components.artifacts"),
+    *("beam_preprocess.crop", "beam_preprocess.datasets", "beam_preprocess.examine"),
+    *("beam_preprocess.nifti", "beam_preprocess.records", "beam_preprocess.statistics"),
+    "components.artifacts",
 )
 """What reads cases and describes them."""
 
 CODE = {
     "CaseGen": (
         *_CASES,
-        *("beam_preprocess.cohort", "beam_preprocess.convert", "beam_preprocess.folds"),
-        "components.case_gen",
+        *("beam_preprocess.case_table", "beam_preprocess.cohort", "beam_preprocess.comparison"),
+        *("beam_preprocess.convert", "beam_preprocess.folds", "beam_preprocess.nnunet_splits"),
+        *("beam_preprocess.record_files", "beam_preprocess.shards", "components.case_gen"),
     ),
     "CuratedSchema": (*_CASES, "components.curated_schema", "components.schemas"),
-    "DataGate": ("components.data_gate",),
+    "DataGate": ("components.anomalies", "components.data_gate"),
     "Transform": (
         "beam_preprocess.preprocessing",
         "beam_preprocess.records",
@@ -45,12 +47,17 @@ _NOT_OF = {"Trainer": ("presets.py", "scoring.py")}
 """Files of a package that do not decide what the node writes."""
 
 
-def code_fingerprint(node: str) -> str:
-    """Hash of the code behind a node of `CODE`, and of the versions of the frameworks below."""
+def code_fingerprint(node: str, *, own: str = "") -> str:
+    """Hash of the code behind a node, and of the versions of the frameworks below.
+
+    Args:
+      node: Key of `CODE`.
+      own: A module of the user's that belongs to it; empty for none.
+    """
     digest = hashlib.sha256()
     for package in _FRAMEWORKS:
         digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())
-    for path in _sources(CODE[node]):
+    for path in _sources([*CODE[node], *filter(None, [own])]):
         if path.name not in _NOT_OF.get(node, ()):
             digest.update(f"{path.name}\n".encode())
             digest.update(path.read_bytes())
@@ -63,7 +70,7 @@ def _sources(modules: Iterable[str]) -> list[Path]:
     for module in modules:
         spec = importlib.util.find_spec(module)
         if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(f"module {module} of pipeline.fingerprints.CODE is missing")
+            raise ModuleNotFoundError(f"module {module} is missing, whose code a node runs")
         if spec.submodule_search_locations:
             below = Path(spec.origin).parent.rglob("*")
             files += sorted(p for p in below if p.suffix in (".py", ".html", ".css"))

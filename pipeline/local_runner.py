@@ -1,12 +1,10 @@
 """Runs the DAG on this machine: TFX's LocalDagRunner, ML Metadata in SQLite."""
 
-import fcntl
 import json
 import logging
+import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,17 +14,19 @@ from tfx.utils import path_utils
 
 from beam_preprocess.atomic import write_text
 from beam_preprocess.fingerprint import fingerprint_folder
-from components.artifacts import REPORT, RESULT, read_json
+from components.artifacts import COHORT_STATISTICS, REPORT, RESULT, read_json
 from pipeline.config import RunConfig
 from pipeline.config_text import CONFIG_FILE, config_text
 from pipeline.console import adopt_frameworks, set_up_logging
 from pipeline.lineage import NodeRun, read_last_run
 from pipeline.pipeline import BEAM_ARGS, Places, check_config, create_pipeline
+from pipeline.run_folder import ARTIFACTS, METADATA, STATE, RunError, hold
 from pipeline.served import ensure_served
 from pipeline.summary import Summary, describe_nodes, peak_rss_bytes, summary_table
 from pipeline.usage import EXIT_DONE, EXIT_NOT_BLESSED
 
 SUMMARY = "summary.json"
+_MAX_WORKERS = 8  # each holds a whole case or two
 _log = logging.getLogger(__name__)
 
 
@@ -35,37 +35,18 @@ def run(config: RunConfig) -> int:
 
     Raises:
       RunError: A node failed; the message is that of its error, the whole trace is in the log file.
-        Or another run is using the run folder.
+        Or the run folder cannot be used.
       ValueError: The network or the gate does not suit the dataset.
     """
     started = time.monotonic()
     check_config(config)
     output = Path(config.output).absolute()
-    with _only_run(output):
+    with hold(output):
         nodes = _run_pipeline(config, output)
         summary = _summarise(nodes, output, seconds=time.monotonic() - started)
         write_text(output / SUMMARY, json.dumps(asdict(summary), indent=1))
     sys.stdout.write(summary_table(summary) + "\n")
     return EXIT_DONE if summary.blessed else EXIT_NOT_BLESSED
-
-
-class RunError(RuntimeError):
-    """A run that could not be done."""
-
-
-@contextmanager
-def _only_run(output: Path) -> Iterator[None]:
-    """Holds the lock of a run folder: two runs would write into each other's files."""
-    output.mkdir(parents=True, exist_ok=True)
-    with (output / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
-            raise RunError(
-                f"a run folder is for one run at a time, another one is running in {output}:"
-                " wait for it, or set output to another folder"
-            ) from e
-        yield
 
 
 def _run_pipeline(config: RunConfig, output: Path) -> dict[str, NodeRun]:
@@ -77,11 +58,11 @@ def _run_pipeline(config: RunConfig, output: Path) -> dict[str, NodeRun]:
     write_text(output / CONFIG_FILE, config_text(config))
     _log.info("pipeline %s in %s", config.name, output)
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
-        str(output / "metadata.sqlite")
+        str(output / METADATA)
     )
     pipeline = tfx.dsl.Pipeline(
         pipeline_name=config.name,
-        pipeline_root=str(output / "artifacts"),
+        pipeline_root=str(output / ARTIFACTS),
         components=create_pipeline(config, _places(config, output)),
         metadata_connection_config=connection,
         beam_pipeline_args=list(BEAM_ARGS),
@@ -97,11 +78,14 @@ def _run_pipeline(config: RunConfig, output: Path) -> dict[str, NodeRun]:
 
 def _places(config: RunConfig, output: Path) -> Places:
     return Places(
-        pipeline_root=str(output / "artifacts"),
+        pipeline_root=str(output / ARTIFACTS),
         serving=str(output / "serving"),
-        state=str(output / "state"),
+        state=str(output / STATE),
+        workers=min(_MAX_WORKERS, os.cpu_count() or 1),
         data_fingerprint=fingerprint_folder(
-            Path(config.data.root), output / "state" / "file-hashes.json"
+            Path(config.data.root),
+            output / STATE / "file-hashes.json",
+            more=[Path(p) for p in (config.data.case_table, config.data.splits) if p],
         ),
     )
 
@@ -120,9 +104,10 @@ def _summarise(nodes: dict[str, NodeRun], output: Path, *, seconds: float) -> Su
         scores=result["scores"],
         folds=result["folds"],
         cases=result["cases"],
+        cohort_statistics=str(Path(nodes["CaseGen"].outputs["examples"]) / COHORT_STATISTICS),
         model=model,
         report=str(report),
-        logs=str(output / "state"),
+        logs=str(output / STATE),
         nodes=describe_nodes(nodes),
         seconds=round(seconds, 1),
         peak_rss_bytes=peak_rss_bytes(),

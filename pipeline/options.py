@@ -64,15 +64,47 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
       UsageError: Names the field, its value and what is allowed.
     """
     try:
-        for path in filter(None, _peek("--config", argv)):
+        words, exclusions = _take_exclusions(argv)
+        for path in filter(None, _peek("--config", words)):
             _check_file(path, parser)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            options = parser.parse_args(_config_first(argv))
+            options = parser.parse_args(_config_first(words))
+        if exclusions:
+            options["data.exclude"] = {**options["data.exclude"], **exclusions}
         _check_section({k: v for k, v in options.as_dict().items() if k in _fields(parser)}, parser)
     except (ArgumentError, ValueError) as e:
         raise UsageError(_explain(str(e), parser)) from e
     return options
+
+
+_EXCLUDE = "--data.exclude."
+
+
+def _take_exclusions(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Takes `--data.exclude.ID REASON` out of a command line: case id -> reason, as it was typed.
+
+    jsonargparse would read a reason as YAML ("torn: twice" is no text there), and part an id at its
+    dots.
+    """
+    rest: list[str] = []
+    found: dict[str, str] = {}
+    words = iter(argv)
+    for word in words:
+        if not word.startswith(_EXCLUDE):
+            rest.append(word)
+            continue
+        case_id, has_value, reason = word.removeprefix(_EXCLUDE).partition("=")
+        if not has_value:
+            reason = next(words, "--")
+        require(
+            bool(case_id) and bool(reason) and not reason.startswith("--"),
+            word.lstrip("-"),
+            reason,
+            "followed by the reason why the case is left out",
+        )
+        found[case_id] = reason
+    return rest, found
 
 
 def _config_first(argv: Sequence[str]) -> list[str]:
@@ -129,8 +161,28 @@ _UNKNOWN = re.compile(
 """What is said of an unknown option, of a field in a file, and (by jsonargparse) in JSON."""
 
 
+_WRONG_TYPE = re.compile(
+    r'Parser key "(?P<field>[^"]+)":\s+Expected a (?P<type>.+)\. Got value: (?P<value>.*)', re.S
+)
+_TYPES = {
+    "<class 'int'>": "a whole number",
+    "<class 'float'>": "a number",
+    "<class 'bool'>": "true or false",
+    "<class 'str'>": "text",
+    "<class 'dict'>": "names and their values",
+    "<class 'tuple'>": "a list",
+    "tuple with 2 elements": "a list of 2",
+}
+"""How jsonargparse names a type, and how we do."""
+
+
 def _explain(message: str, parser: ArgumentParser) -> str:
-    """Adds the names that an unknown one may stand for."""
+    """Says a type error in our words, and adds the names that an unknown one may stand for."""
+    if wrong := _WRONG_TYPE.search(message):
+        allowed = _TYPES.get(wrong["type"])
+        if choices := re.fullmatch(r"typing\.Literal\[(.+)\]", wrong["type"]):
+            allowed = f"one of {choices[1]}"
+        return f"{wrong['field']} must be {allowed or wrong['type']}, got {wrong['value']!r}"
     match = _UNKNOWN.search(message)
     if not match:
         return message

@@ -1,11 +1,13 @@
 """The DAG. `create_pipeline` reads from top to bottom as the design draws it; runners import it."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
-from beam_preprocess.case import DatasetInfo
+from beam_preprocess.case import UNLABELLED, DatasetInfo
 from beam_preprocess.cohort import fold_name
 from beam_preprocess.datasets import get_dataset
 from beam_preprocess.validation import require
@@ -14,8 +16,8 @@ from components.cross_validation import CrossValidation, check_gate
 from components.curated_schema import CuratedSchema
 from components.data_gate import DataGate
 from components.evaluator import Evaluator
-from components.report.component import Report
-from components.transform import BoundedTransform
+from components.report.component import Report, Texts
+from components.transform import RecordTransform, transform_settings
 from pipeline.config import RunConfig
 from pipeline.config_text import config_text
 from pipeline.fingerprints import code_fingerprint
@@ -32,12 +34,14 @@ class Places:
       serving: Parent of the pushed versions.
       state: Checkpoints and staged records, which outlive a run that is killed.
       data_fingerprint: Hash of the content of the raw files; empty where they are not at hand.
+      workers: How many record files CaseGen and Transform write at once, in threads.
     """
 
     pipeline_root: str
     serving: str
     state: str
     data_fingerprint: str = ""
+    workers: int = 2
 
 
 def create_pipeline(config: RunConfig, places: Places) -> list[BaseNode]:
@@ -46,17 +50,23 @@ def create_pipeline(config: RunConfig, places: Places) -> list[BaseNode]:
     Raises:
       ValueError: Network or gate do not suit the dataset.
     """
-    check_config(config)
-    info = get_dataset(config.data).info
-    cases = CaseGen(config.data, fingerprint=places.data_fingerprint + code_fingerprint("CaseGen"))
-    checks = _data_checks(cases, config)
-    record_schema = _schema("records", config).with_id("RecordSchema")
+    info = check_config(config)
+    config = fit_network(config, info)
+    cases = CaseGen(
+        config.data,
+        info,
+        data_fingerprint=places.data_fingerprint,
+        code=code_fingerprint("CaseGen", own=config.data.dataset.rpartition(".")[0]),
+        store=f"{places.state}/records" if places.state else "",
+    )
+    checks = _data_checks(cases, info)
+    record_schema = _schema("records", info).with_id("RecordSchema")
     transform = _transform(cases, record_schema, config, info)
     transform.add_upstream_node(checks[-1])
 
     folds = range(config.data.folds)
     trainers = [_trainer(transform, config, info, places, i) for i in folds]
-    evaluators = [_evaluator(cases, trainers[i], config, i) for i in folds]
+    evaluators = [_evaluator(cases, trainers[i], config, info, i) for i in folds]
     validation = CrossValidation(
         cases.outputs["examples"],
         [t.outputs["model"] for t in trainers],
@@ -65,26 +75,65 @@ def create_pipeline(config: RunConfig, places: Places) -> list[BaseNode]:
         fingerprint=code_fingerprint("CrossValidation"),
     )
     pusher = _pusher(validation, places)
-    report = _report(trainers, evaluators, validation, config)
+    report = _report(trainers, evaluators, validation, config=config, info=info)
     per_fold = [node for pair in zip(trainers, evaluators, strict=True) for node in pair]
-    return [cases, *checks, record_schema, transform, *per_fold, validation, pusher, report]
+    nodes = [cases, *checks, record_schema, transform, *per_fold, validation, pusher, report]
+    _set_beam_args(nodes, config, places)
+    return nodes
 
 
-def check_config(config: RunConfig) -> None:
-    """Raises ValueError unless network and gate suit the dataset. Cheap: no file is read."""
+def _set_beam_args(nodes: Sequence[Any], config: RunConfig, places: Places) -> None:
+    """Gives nodes the Beam options of their own; the others have the pipeline's."""
+    threads = ("--direct_running_mode=multi_threading", f"--direct_num_workers={places.workers}")
+    ours = ["--runner=DirectRunner", *threads]
+    args = {"CaseGen": ours, "Transform": ours} | config.pipeline.beam_args
+    for node in nodes:
+        if own := args.get(node.id.partition("-")[0]):
+            node.with_beam_pipeline_args(list(own))
+
+
+def check_config(config: RunConfig) -> DatasetInfo:
+    """Finds out what the cases of the dataset share, and checks that network and gate suit it.
+
+    Cheap: no case is read.
+
+    Raises:
+      DataError: The files under `data.root` do not tell what is in them.
+      ValueError: The network or the gate does not suit.
+    """
     info = get_dataset(config.data).info
-    check_network(config, info)
+    check_network(fit_network(config, info), info)
     check_gate(config.gate, info)
+    return info
 
 
-def _data_checks(cases: CaseGen, config: RunConfig) -> list[BaseNode]:
-    """Validates the case statistics against the curated schema; the last node is the gate."""
-    statistics = tfx.components.StatisticsGen(examples=cases.outputs["case_statistics"])
-    schema = _schema("statistics", config).with_id("StatisticsSchema")
-    validator = tfx.components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+def fit_network(config: RunConfig, info: DatasetInfo) -> RunConfig:
+    """`config` with the channels and classes of the dataset where the network's are 0."""
+    channels = config.model.in_channels or len(info.channels)
+    classes = config.model.classes or len(info.label_values)
+    return replace(config, model=replace(config.model, in_channels=channels, classes=classes))
+
+
+def _data_checks(cases: CaseGen, info: DatasetInfo) -> list[BaseNode]:
+    """Validates the case statistics against the curated schema; the last node is the gate.
+
+    Cases without a label lack features of the schema, and nothing is trained on them.
+    """
+    statistics = tfx.components.StatisticsGen(
+        examples=cases.outputs["case_statistics"], exclude_splits=[UNLABELLED]
     )
-    gate = DataGate(validator.outputs["anomalies"], fingerprint=code_fingerprint("DataGate"))
+    schema = _schema("statistics", info).with_id("StatisticsSchema")
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        exclude_splits=[UNLABELLED],
+    )
+    gate = DataGate(
+        validator.outputs["anomalies"],
+        cases.outputs["case_statistics"],
+        schema.outputs["schema"],
+        fingerprint=code_fingerprint("DataGate"),
+    )
     return [statistics, schema, validator, gate]
 
 
@@ -101,33 +150,28 @@ def check_network(config: RunConfig, info: DatasetInfo) -> None:
         require(value in allowed, f"model.{name}", value, f"{words} for dataset {info.name!r}")
 
 
-def _schema(kind: str, config: RunConfig) -> CuratedSchema:
-    return CuratedSchema(kind, config.data, fingerprint=code_fingerprint("CuratedSchema"))
+def _schema(kind: str, info: DatasetInfo) -> CuratedSchema:
+    return CuratedSchema(kind, info, fingerprint=code_fingerprint("CuratedSchema"))
 
 
 def _transform(
     cases: CaseGen, schema: CuratedSchema, config: RunConfig, info: DatasetInfo
-) -> BoundedTransform:
+) -> RecordTransform:
     """Normalises the records of the folds. The split `test` stays raw: it is never trained on."""
     splits = [fold_name(i) for i in range(config.data.folds)]
-    return BoundedTransform(
+    return RecordTransform(
         examples=cases.outputs["examples"],
         schema=schema.outputs["schema"],
         preprocessing_fn="beam_preprocess.preprocessing.preprocessing_fn",
         splits_config=tfx.proto.SplitsConfig(analyze=splits[:1], transform=splits),
         disable_statistics=True,
-        custom_config=asdict(config.preprocessing)
-        | {
-            "channels": len(info.channels),
-            "foreground": info.foreground,
-            "label_values": info.label_values,
-            "fingerprint": code_fingerprint("Transform"),
-        },
+        custom_config=transform_settings(config.preprocessing, info)
+        | {"fingerprint": code_fingerprint("Transform")},
     ).with_id("Transform")
 
 
 def _trainer(
-    transform: BoundedTransform, config: RunConfig, info: DatasetInfo, places: Places, fold: int
+    transform: RecordTransform, config: RunConfig, info: DatasetInfo, places: Places, fold: int
 ) -> tfx.components.Trainer:
     """Trains on all folds but `fold`."""
     others = [fold_name(i) for i in range(config.data.folds) if i != fold]
@@ -152,14 +196,14 @@ def _trainer(
 
 
 def _evaluator(
-    cases: CaseGen, trainer: tfx.components.Trainer, config: RunConfig, fold: int
+    cases: CaseGen, trainer: tfx.components.Trainer, config: RunConfig, info: DatasetInfo, fold: int
 ) -> Evaluator:
     """Scores `fold` with the model that has not seen it."""
     return Evaluator(
         cases.outputs["examples"],
         trainer.outputs["model"],
         split=fold_name(fold),
-        dataset=config.data.dataset,
+        info=info,
         config=config.evaluation,
         fingerprint=code_fingerprint("Evaluator"),
     ).with_id(f"Evaluator-fold-{fold}")
@@ -179,14 +223,19 @@ def _report(
     trainers: list[tfx.components.Trainer],
     evaluators: list[Evaluator],
     validation: CrossValidation,
+    *,
     config: RunConfig,
+    info: DatasetInfo,
 ) -> Report:
     return Report(
         [e.outputs["evaluation"] for e in evaluators],
         [t.outputs["model_run"] for t in trainers],
         validation.outputs["evaluation"],
-        title=config.name,
-        config=config_text(config),
-        profile=config.preprocessing.profile,
-        fingerprint=code_fingerprint("Report"),
+        info=info,
+        texts=Texts(
+            title=config.name,
+            config=config_text(config),
+            profile=config.preprocessing.profile,
+            fingerprint=code_fingerprint("Report"),
+        ),
     )

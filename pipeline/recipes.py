@@ -1,6 +1,7 @@
 """Recipes: functions that return a complete config each, which YAML and options change."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from beam_preprocess.config import DataConfig
 from components.gate_config import GateConfig
@@ -36,6 +37,32 @@ def dagm() -> RunConfig:
         gate=GateConfig(
             select="defect_dice", thresholds={"defect_dice": 0.75, "image_auroc": 0.95}
         ),
+    )
+
+
+def volumes() -> RunConfig:
+    """Volumes of any kind in the format of nnU-Net: channels and classes come from dataset.json."""
+    return RunConfig(
+        name="volumes",
+        output="runs/volumes",
+        data=DataConfig(dataset="nnunet", folds=5),
+        model=replace(PRESETS["unet3d"], in_channels=0, classes=0),
+        trainer=TrainerConfig(samples=32000, batch_size=2, crop=(128, 128, 128)),
+        inference=InferenceConfig(window=(128, 128, 128)),
+        gate=GateConfig(select="MeanDice", thresholds={"MeanDice": 0.7}),
+    )
+
+
+def images() -> RunConfig:
+    """Images of any kind, in folders images/ and masks/ or in the format of nnU-Net."""
+    return RunConfig(
+        name="images",
+        output="runs/images",
+        data=DataConfig(dataset="folders", folds=5, cases_per_shard=64),
+        model=replace(PRESETS["unet3d"], rank=2, in_channels=0, classes=0),
+        trainer=TrainerConfig(samples=96000, batch_size=16, crop=(256, 256)),
+        inference=InferenceConfig(window=(256, 256)),
+        gate=GateConfig(select="MeanDice", thresholds={"MeanDice": 0.7}),
     )
 
 
@@ -83,6 +110,8 @@ def dagm_demo() -> RunConfig:
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     "brats": brats,
     "dagm": dagm,
+    "volumes": volumes,
+    "images": images,
     "brats-demo": brats_demo,
     "dagm-demo": dagm_demo,
 }

@@ -18,6 +18,7 @@ class Summary:
       scores: Score -> mean, std and n over all cases.
       folds: Per fold its number, `n` and scores.
       cases: Counts of cases listed, scored, excluded and held out (`test`).
+      cohort_statistics: JSON file with the statistics of every case (`check --against`).
       model: The pushed model, or None.
       report: The HTML page.
       logs: Parent of the TensorBoard logs of all folds.
@@ -31,6 +32,7 @@ class Summary:
     scores: dict[str, dict[str, Any]]
     folds: list[dict[str, Any]]
     cases: dict[str, Any]
+    cohort_statistics: str
     model: str | None
     report: str
     logs: str

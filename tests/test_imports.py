@@ -14,7 +14,10 @@ OURS = {
     "beam_preprocess": (),
     "trainer": tuple(
         f"beam_preprocess.{m}"
-        for m in ("records", "preprocessing", "config_io", "case", "atomic", "validation")
+        for m in (
+            *("records", "record_files", "preprocessing", "config_io", "case", "atomic"),
+            "validation",
+        )
     ),
     "components": ("beam_preprocess", "trainer"),
     "pipeline": (
@@ -23,7 +26,8 @@ OURS = {
             f"beam_preprocess.{m}"
             for m in (
                 *("config", "config_io", "validation", "atomic", "case", "cohort"),
-                *("datasets", "fingerprint"),
+                *("datasets", "fingerprint", "nnunet_splits", "examine_cases"),
+                *("cohort_check", "cohort_summary", "difference"),
             )
         ),
         "trainer.config",
@@ -38,18 +42,27 @@ THIRD_PARTIES = {
     "beam_preprocess": set(),
     "beam_preprocess/nifti.py": {"nibabel", "isal"},
     "beam_preprocess/statistics.py": {"nibabel"},
-    "beam_preprocess/datasets/dagm.py": {"PIL"},
+    "beam_preprocess/difference.py": {"scipy"},
+    "beam_preprocess/record_files.py": {"google_crc32c", "isal"},
+    "beam_preprocess/datasets/photographs.py": {"PIL"},
+    "beam_preprocess/datasets/isbi2012.py": {"tifffile"},
+    "beam_preprocess/datasets/severstal.py": {"PIL"},
+    "beam_preprocess/datasets/reference_records.py": {"google"},
     "beam_preprocess/synth": {"nibabel", "PIL"},
-    "beam_preprocess/convert.py": {"apache_beam", "tensorflow"},
+    "beam_preprocess/convert.py": {"apache_beam"},
     "beam_preprocess/records.py": {"tensorflow"},
     "beam_preprocess/preprocessing.py": {"tensorflow"},
     "trainer": {"tensorflow", "keras"},
     "trainer/scoring.py": {"sklearn"},
     "trainer/progress.py": {"tensorflow", "tqdm"},
+    "components/transform.py": {
+        *("tfx", "apache_beam", "google", "tensorflow", "tensorflow_transform"),
+    },
     "components": {
         *("tfx", "apache_beam", "google", "tensorflow_metadata", "tensorflow_transform"),
-        *("PIL", "jinja2", "markupsafe"),
+        *("tensorflow_data_validation", "tfx_bsl", "pandas", "PIL", "jinja2", "markupsafe"),
     },
+    "pipeline/check_command.py": {"tqdm"},
     "pipeline": {"tfx", "ml_metadata", "absl", "yaml"},
     "kubeflow": {"tfx", "kfp", "kubernetes", "yaml", "absl"},
 }

@@ -217,7 +217,7 @@ def test_files_are_read_again_unless_their_version_is_known(compiled):
     }
     known = compiled.recipe == "dagm"
     assert cached == set(compiled.tasks) - (set() if known else {"CaseGen"})
-    assert compiled.parameters("CaseGen")["fingerprint"].startswith("2024-05-01") == known
+    assert (compiled.parameters("CaseGen")["data_fingerprint"] == "2024-05-01") == known
 
 
 def test_equal_configs_give_equal_files(compiled, tmp_path, capsys):

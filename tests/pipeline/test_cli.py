@@ -33,6 +33,7 @@ def run_fresh(*argv: str) -> subprocess.CompletedProcess[str]:
     [
         (["--help"], ["usage: unet-tfx COMMAND", "run", "predict", "synth", "compile"]),
         (["run", "--help"], ["usage: unet-tfx run", "--trainer.learning_rate", "--print-config"]),
+        (["check", "--help"], ["usage: unet-tfx check", "--against", "--data.folds", "1 errors"]),
         (["predict", "--help"], ["usage: unet-tfx predict", "--model", "--input", "--output"]),
         (["synth", "--help"], ["usage: unet-tfx synth", "brats", "dagm"]),
         (["synth", "brats", "--help"], ["usage: unet-tfx synth brats", "--shape", "--seed"]),
@@ -52,13 +53,13 @@ def test_help_imports_no_framework(argv, words):
     ("argv", "message"),
     [
         ([], "^$"),
-        (["fly"], "no command 'fly': use run, predict, synth, compile"),
+        (["fly"], "no command 'fly': use run, check, predict, synth, compile"),
         (["run"], "--recipe must be one of brats, .*, got None"),
         (["run", "--recipe", "brats", "--data.fold", "3"], "did you mean data.folds"),
         (["run", "--recipe", "brats", "--data.folds", "1"], "data.folds must be .*got 1"),
         (["predict", "--model", "m"], "--input"),
         (["predict", "--model", "m", "--input", "i", "--output", "o", "--zzz"], "--zzz"),
-        (["synth"], r"required: brats\|dagm"),
+        (["synth"], r"required: brats\|nnunet\|dagm"),
         (["synth", "brats", "out", "--cases", "three"], "invalid int value: 'three'"),
         (["compile", "--recipe", "brats", "--output", "x.json"], "--output must be"),
     ],

@@ -201,7 +201,7 @@ def test_what_shows_scores_depends_on_how_they_are_made(node):
 
 def test_missing_module_is_told(monkeypatch):
     monkeypatch.setitem(CODE, "Fake", ("trainer.loop_that_is_gone",))
-    message = "^module trainer.loop_that_is_gone of pipeline.fingerprints.CODE is missing$"
+    message = "^module trainer.loop_that_is_gone is missing, whose code a node runs$"
     with pytest.raises(ModuleNotFoundError, match=message):
         code_fingerprint("Fake")
 

@@ -66,7 +66,36 @@ def test_every_node_comes_after_what_it_needs(nodes):
         done.add(node.id)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+DESCRIBED = [name for name in RECIPES if name != "volumes"]
+"""Recipes whose dataset is known without its files; of nnU-Net, dataset.json must be there."""
+
+
+@pytest.fixture
+def volumes_config(tmp_path):
+    """The recipe `volumes` on three channels and two labels besides the background."""
+    labels = {"background": 0, "liver": 1, "tumour": 2}
+    channels = {str(i): f"phase_{i}" for i in range(3)}
+    description = {"channel_names": channels, "labels": labels, "numTraining": 5}
+    text = json.dumps(description | {"file_ending": ".nii.gz"})
+    (tmp_path / "dataset.json").write_text(text)
+    config = RECIPES["volumes"]()
+    return replace(config, data=replace(config.data, root=str(tmp_path)))
+
+
+def test_network_takes_channels_and_classes_of_the_dataset(dag, places, volumes_config):
+    assert dag.check_config(volumes_config).channels == ("phase_0", "phase_1", "phase_2")
+    nodes = {n.id: n for n in dag.create_pipeline(volumes_config, places)}
+    model = json.loads(nodes["Trainer-fold-0"].exec_properties["custom_config"])["model"]
+    assert (model["in_channels"], model["classes"]) == (3, 3)
+
+
+def test_network_that_says_otherwise_is_refused(dag, volumes_config):
+    config = replace(volumes_config, model=replace(volumes_config.model, classes=4))
+    with pytest.raises(ValueError, match="^model.classes must be 3 for dataset 'nnunet', got 4$"):
+        dag.check_config(config)
+
+
+@pytest.mark.parametrize("recipe", DESCRIBED)
 def test_no_underscore_in_ids_and_two_nodes_per_fold(dag, places, recipe):
     config = RECIPES[recipe]()
     ids = [node.id for node in dag.create_pipeline(config, places)]
@@ -89,6 +118,39 @@ def test_each_fold_is_held_out_once(nodes, fold):
 def test_transform_leaves_the_test_split_alone(nodes):
     splits = json.loads(nodes["Transform"].exec_properties["splits_config"])
     assert splits == {"analyze": ["fold-0"], "transform": ["fold-0", "fold-1", "fold-2"]}
+
+
+def test_unlabelled_cases_are_not_held_to_the_schema(nodes):
+    """They have no label statistics, and are neither trained on nor scored."""
+    for name in ("StatisticsGen", "ExampleValidator"):
+        assert json.loads(nodes[name].exec_properties["exclude_splits"]) == ["unlabelled"]
+
+
+def test_transform_gets_all_that_normalisation_needs(nodes):
+    given = json.loads(nodes["Transform"].exec_properties["custom_config"])
+    fingerprint = given.pop("fingerprint")
+    assert fingerprint == code_fingerprint("Transform")
+    assert given == {
+        "profile": "corrected",
+        "clip_percentiles": [0.5, 99.5],
+        "channels": 4,
+        "foreground": "nonzero",
+        "quantised": False,
+        "label_values": [0, 1, 2, 4],
+        "label_aliases": {"3": 4},
+    }
+
+
+@pytest.mark.parametrize(
+    "node_id", ["CaseGen", "RecordSchema", "StatisticsSchema", "Evaluator-fold-0", "Report"]
+)
+def test_dataset_goes_to_the_nodes_as_json(nodes, node_id):
+    """They cannot ask the raw files, which may be elsewhere."""
+    from beam_preprocess.case import DatasetInfo
+    from beam_preprocess.config_io import from_json
+    from beam_preprocess.datasets.brats import BRATS
+
+    assert from_json(DatasetInfo, nodes[node_id].exec_properties["info"]) == BRATS
 
 
 def test_nothing_is_transformed_before_the_gate(nodes):
@@ -122,6 +184,10 @@ def test_pusher_pushes_the_chosen_model_where_it_is_blessed(nodes):
 
 
 def test_trainer_gets_all_that_decides(nodes):
+    from beam_preprocess.case import DatasetInfo
+    from beam_preprocess.config_io import from_dict
+    from beam_preprocess.datasets.brats import BRATS
+
     config = brats_demo()
     given = json.loads(nodes["Trainer-fold-1"].exec_properties["custom_config"])
     assert (given["title"], given["state_root"]) == ("Trainer-fold-1", "/run/state")
@@ -130,7 +196,7 @@ def test_trainer_gets_all_that_decides(nodes):
     assert given["trainer"]["augment"]["brightness"] == config.trainer.augment.brightness
     assert given["inference"]["window"] == [32, 32, 32]
     assert given["preprocessing"]["profile"] == "corrected"
-    assert given["dataset"]["channels"] == ["t1", "t1ce", "t2", "flair"]
+    assert from_dict(DatasetInfo, given["dataset"]) == BRATS
 
 
 def test_every_node_of_ours_is_cached_by_its_code(nodes):
@@ -143,8 +209,8 @@ def test_every_node_of_ours_is_cached_by_its_code(nodes):
 
 
 def test_case_gen_is_cached_by_the_data_too(nodes):
-    fingerprint = nodes["CaseGen"].exec_properties["fingerprint"]
-    assert fingerprint == "d4ta" + code_fingerprint("CaseGen")
+    given = nodes["CaseGen"].exec_properties
+    assert (given["data_fingerprint"], given["code"]) == ("d4ta", code_fingerprint("CaseGen"))
 
 
 @pytest.mark.parametrize(
@@ -185,9 +251,10 @@ def test_network_that_does_not_suit_brain_scans(dag, places, change, message):
         dag.check_config(config)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", DESCRIBED)
 def test_recipes_suit_their_datasets(dag, recipe):
-    assert dag.check_config(RECIPES[recipe]()) is None
+    config = RECIPES[recipe]()
+    assert dag.check_config(config).name == config.data.dataset
 
 
 def test_network_of_another_rank(dag, places):
@@ -198,7 +265,7 @@ def test_network_of_another_rank(dag, places):
 
 
 def test_photographs_take_one_logit_or_two_classes(dag):
-    from beam_preprocess.datasets.dagm import Dagm
+    from beam_preprocess.datasets.dagm import DAGM
 
     for classes in (1, 2):
         config = replace(
@@ -206,10 +273,10 @@ def test_photographs_take_one_logit_or_two_classes(dag):
             model=replace(PRESETS["unet2d-dagm"], classes=classes),
             trainer=replace(dagm().trainer, loss="bce" if classes == 1 else "ce"),
         )
-        assert dag.check_network(config, Dagm.info) is None
+        assert dag.check_network(config, DAGM) is None
     config = replace(config, model=replace(config.model, classes=3))
     with pytest.raises(ValueError, match="^model.classes must be 1 or 2 for .*'dagm', got 3$"):
-        dag.check_network(config, Dagm.info)
+        dag.check_network(config, DAGM)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,24 @@ def test_recipe_is_named_as_it_is_asked_for(recipe):
     assert RECIPES[recipe]().name == recipe
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+FIXED = [name for name in RECIPES if name not in ("volumes", "images")]
+"""Recipes whose dataset is known before any file is."""
+
+
+@pytest.mark.parametrize("recipe", FIXED)
 def test_network_suits_the_dataset(recipe):
     config = RECIPES[recipe]()
     info = get_dataset(config.data).info
     assert config.model.rank == info.rank == len(config.trainer.crop)
     assert config.model.in_channels == len(info.channels)
     assert config.model.classes in ({1, 2} if len(info.label_values) == 2 else {4})
+
+
+@pytest.mark.parametrize("recipe", ["volumes", "images"])
+def test_recipes_for_any_data_take_channels_and_classes_from_it(recipe):
+    config = RECIPES[recipe]()
+    assert (config.model.in_channels, config.model.classes) == (0, 0)
+    assert config.model.rank == len(config.trainer.crop) == len(config.inference.window)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -22,6 +22,7 @@ SUMMARY = Summary(
         {"fold": 1, "n": 1, "scores": {"WT": {"mean": 0.55, "std": 0, "n": 1}}},
     ],
     cases={"listed": 7, "scored": 4, "excluded": 1, "test": 2},
+    cohort_statistics="runs/a/cohort-statistics.json",
     model="runs/x/serving/17",
     report="runs/x/report.html",
     logs="runs/x/state",
