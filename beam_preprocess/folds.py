@@ -8,21 +8,21 @@ from beam_preprocess.case import CaseFiles, Problem
 
 
 def assign_folds(cases: Iterable[CaseFiles], *, folds: int, seed: int) -> dict[str, int]:
-    """Deals the groups of every stratum over the folds, in the order of a seeded hash.
+    """Deals the groups of every stratum over the folds, large ones first, then by a seeded hash.
 
     Strata are dealt one after the other without a break, so that the numbers of groups of any two
-    folds differ by at most one, and those of every stratum too.
+    folds differ by at most one, and those of every stratum too. A group whose cases are of several
+    strata (an object with clean and defective photographs) is of a stratum of its own kind.
 
     Returns:
       Case id -> fold, 0 to folds - 1. Cases of one group are in one fold.
     """
-    strata: dict[str, str] = {}
-    members: dict[str, list[str]] = defaultdict(list)
+    members: dict[str, list[CaseFiles]] = defaultdict(list)
     for case in sorted(cases, key=lambda c: c.case_id):
-        strata.setdefault(case.group, case.stratum)
-        members[case.group].append(case.case_id)
-    order = sorted(members, key=lambda g: (strata[g], _hash(seed, g)))
-    return {case_id: i % folds for i, group in enumerate(order) for case_id in members[group]}
+        members[case.group].append(case)
+    strata = {g: "+".join(sorted({c.stratum for c in of})) for g, of in members.items()}
+    order = sorted(members, key=lambda g: (strata[g], -len(members[g]), _hash(seed, g)))
+    return {c.case_id: i % folds for i, group in enumerate(order) for c in members[group]}
 
 
 def _hash(seed: int, group: str) -> str:

@@ -1,9 +1,11 @@
 """`unet-tfx drift`: whether the cohorts of two runs are of one kind, by TFDV."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import yaml
@@ -59,8 +61,8 @@ def main(argv: Sequence[str]) -> int:
     options = parse_options(argv)
     runs = [find_cohort(Path(folder)) for folder in (options.run_a, options.run_b)]
     _check_same_dataset(*runs)
-    from components.drift import measure_drift, read_cohort
-
+    with warnings.catch_warnings(record=True):  # Beam switches the warnings of imports on again
+        from components.drift import measure_drift, read_cohort
     a, b = (read_cohort(Path(run.statistics)) for run in runs)
     drift = measure_drift(a, b, numeric=options.numeric, categorical=options.categorical)
     if options.json:
@@ -125,8 +127,9 @@ def _case_gen_outputs(folder: Path) -> dict[str, str]:
     connection.sqlite.connection_mode = connection.sqlite.READONLY
     try:
         nodes = read_last_run(MetadataStore(connection))
-    except (LookupError, errors.StatusError) as e:
-        raise ValueError(f"{folder / _METADATA} must tell of a run: {e}") from e
+    except (LookupError, RuntimeError, errors.StatusError) as e:
+        what = shorten(str(e), 100)
+        raise ValueError(f"{folder / _METADATA} must tell of a run: {what}") from e
     return nodes["CaseGen"].outputs if "CaseGen" in nodes else {}
 
 

@@ -51,7 +51,7 @@ def _table(features: Sequence["FeatureDrift"]) -> list[str]:
     head = ["feature", "measure", "value", "threshold", "A", "B"]
     rows = [
         [
-            *(f.feature, f.measure, f"{f.value:.2f}", f"{f.threshold:g}"),
+            *(f.feature, f.measure, f"{f.value:.3f}", f"{f.threshold:g}"),
             *(_words(f.a), _words(f.b)),
         ]
         for f in features
@@ -77,6 +77,6 @@ def _verdict(drift: "Drift") -> Iterator[str]:
         return
     nearest = max(drift.features, key=lambda f: f.value / (f.threshold or 1))
     yield (
-        f"no drift: none of {compared} features is above its threshold; nearest is"
-        f" {nearest.feature}, {nearest.measure} {nearest.value:.2f} of {nearest.threshold:g}"
+        f"no drift: of {compared} features none is above its threshold; nearest is"
+        f" {nearest.feature} with {nearest.value:.3f} of {nearest.threshold:g}"
     )

@@ -76,7 +76,7 @@ def test_one_column_is_enough(table, content, first):
 
 
 def test_empty_cells_and_cases_without_a_row_keep_what_they_have(table):
-    path = table("case_id,patient,stratum\na,,LGG\nb,p,  \n")
+    path = table("case_id,patient,stratum\na,,LGG\nb,p,  \nc,  ,\n")
     assert applied(path) == ([("a", "ga", "LGG"), ("b", "p", "sb"), UNCHANGED[2]], [])
 
 

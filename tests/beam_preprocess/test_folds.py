@@ -152,13 +152,31 @@ def test_groups_stay_together_and_are_what_is_balanced(seed):
     assert sorted(Counter(groups.values()).values()) == [2, 3, 3, 3]
 
 
-def test_group_of_two_strata_takes_that_of_its_first_case():
-    """Patient p has case 0 (LGG) and case 4 (HGG): dealt as LGG, after the three of HGG."""
+def test_group_of_two_strata_is_of_its_own_kind():
+    """Patient p has case 0 (LGG) and case 4 (HGG): HGG+LGG, dealt after the three of HGG."""
     cases = make_cases(
         ["LGG", "HGG", "HGG", "HGG", "HGG"], lambda n: "p" if n in (0, 4) else str(n)
     )
     assigned = assign_folds(cases, folds=4, seed=0)
     assert assigned["case-000"] == assigned["case-004"] == 3
+
+
+def test_objects_with_a_defective_photograph_are_spread():
+    """Ten objects of two photographs, the second one of five defective: one in each of 5 folds."""
+    strata = ["defective" if n % 4 == 1 else "clean" for n in range(20)]
+    cases = make_cases(strata, lambda n: str(n // 2))
+    assigned = assign_folds(cases, folds=5, seed=0)
+    defective = [assigned[c.case_id] for c in cases if c.stratum == "defective"]
+    assert sorted(defective) == [0, 1, 2, 3, 4]
+
+
+def test_patients_with_many_scans_are_dealt_first():
+    """Scans per patient 4 4 1 1: each fold gets a large one and a small one, five scans."""
+    owners = ["a"] * 4 + ["b"] * 4 + ["c", "d"]
+    cases = make_cases(["HGG"] * 10, lambda n: owners[n])
+    for seed in range(8):
+        assigned = assign_folds(cases, folds=2, seed=seed)
+        assert sorted(assigned.values()) == [0] * 5 + [1] * 5
 
 
 def test_golden_assignment():

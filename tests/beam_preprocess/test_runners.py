@@ -4,15 +4,9 @@ The external worker pool is what Flink and Spark use: a job server takes the pip
 in processes of their own are reached through gRPC alone (Beam's Fn API).
 """
 
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,6 +16,8 @@ from beam_preprocess.record_files import read_records
 from beam_preprocess.records import decode_raw
 from beam_preprocess.shards import Shard, make_shards, read_results
 from beam_preprocess.synth import brats
+
+from ..worker_pool import TIMEOUT, WorkerPool, worker_pool
 
 pytestmark = pytest.mark.slow
 
@@ -47,11 +43,6 @@ with beam.Pipeline(argv=options) as pipeline:
 """
 """In a process of its own per pipeline: a runner starts servers and threads that stay."""
 
-TIMEOUT = 240
-"""Seconds that a process may take. Most go into importing Beam."""
-PYTHON = (sys.executable, "-W", "ignore")
-JOBS, POOL = "portability.local_job_service_main", "worker.worker_pool_main"
-"""Beam's own job server and worker pool, below `apache_beam.runners`."""
 DIRECT = {
     name: [
         "--runner=DirectRunner",
@@ -66,70 +57,10 @@ DIRECT = {
 }
 
 
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("localhost", 0))
-        return server.getsockname()[1]
-
-
-def wait_for(port: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
-        with suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"nothing listens on port {port} after {TIMEOUT} s")
-
-
-@contextmanager
-def service(module: str, option: str, folder: Path) -> Iterator[int]:
-    """Runs a server of Beam's; yields its port. Ends it and all processes that it started."""
-    port = free_port()
-    workers = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    with (folder / module).open("wb") as log:
-        process = subprocess.Popen(
-            [*PYTHON, "-m", f"apache_beam.runners.{module}", f"{option}={port}"],
-            cwd=folder,
-            env=workers,  # a worker pool starts `python`
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        try:
-            wait_for(port, process)
-            yield port
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-@dataclass(frozen=True)
-class Services:
-    """A job server and a worker pool, both running, and where they write what they do."""
-
-    jobs: int
-    pool: int
-    logs: Path
-
-    @property
-    def options(self) -> list[str]:
-        return [
-            *("--runner=PortableRunner", f"--job_endpoint=localhost:{self.jobs}"),
-            *("--environment_type=EXTERNAL", f"--environment_config=localhost:{self.pool}"),
-        ]
-
-    @property
-    def workers(self) -> int:
-        """How many worker processes the pool has started so far."""
-        return (self.logs / POOL).read_text().count("Starting worker with command")
-
-
 @pytest.fixture(scope="module")
-def services(tmp_path_factory) -> Iterator[Services]:
-    folder = tmp_path_factory.mktemp("services")
-    with service(JOBS, "--port", folder) as jobs, service(POOL, "--service_port", folder) as pool:
-        yield Services(jobs, pool, folder)
+def pool(tmp_path_factory) -> Iterator[WorkerPool]:
+    with worker_pool(tmp_path_factory.mktemp("servers")) as running:
+        yield running
 
 
 def convert(root: Path, out: Path, options: list[str]) -> subprocess.CompletedProcess:
@@ -137,7 +68,7 @@ def convert(root: Path, out: Path, options: list[str]) -> subprocess.CompletedPr
     out.mkdir()
     places = [str(root), str(out), str(out.with_name(f"{out.name}-store"))]
     return subprocess.run(
-        [*PYTHON, "-c", CONVERT, *places, *options],
+        [sys.executable, "-W", "ignore", "-c", CONVERT, *places, *options],
         cwd=out.parent,
         timeout=TIMEOUT,
         capture_output=True,
@@ -204,21 +135,21 @@ def test_several_workers_on_this_machine(root, in_memory, runner, tmp_path):
     check_equal(out, in_memory)
 
 
-def test_external_worker_pool(root, in_memory, services, tmp_path):
+def test_external_worker_pool(root, in_memory, pool, tmp_path):
     """What Flink and Spark do: no code of ours in the job server, none shared with the workers."""
-    out = tmp_path / "pool"
-    before = services.workers
-    done = convert(root, out, services.options)
+    out = tmp_path / "external"
+    before = pool.workers
+    done = convert(root, out, pool.options)
     assert done.returncode == 0, done.stderr
-    assert services.workers > before
+    assert pool.workers > before
     check_equal(out, in_memory)
 
 
-def test_failure_of_an_external_worker(root, services, tmp_path):
+def test_failure_of_an_external_worker(root, pool, tmp_path):
     """A store that cannot be written: the pipeline fails, with the worker's own message."""
     out = tmp_path / "out"
     (tmp_path / "out-store").write_text("a file where a folder should be")
-    done = convert(root, out, services.options)
+    done = convert(root, out, pool.options)
     assert done.returncode == 1
     assert f"FileExistsError: [Errno 17] File exists: '{tmp_path / 'out-store'}'" in done.stderr
     assert contents(out) == {}

@@ -1,4 +1,4 @@
-"""Drift between cohorts made by hand: none between equal ones, and what changed is told in numbers."""
+"""Drift between cohorts made by hand: none between equal ones; what changed, in numbers."""
 
 import numpy as np
 import pytest

@@ -224,3 +224,14 @@ def test_equal_configs_give_equal_files(compiled, tmp_path, capsys):
     assert compile_recipe(compiled.recipe, tmp_path / "again.yaml") == compiled.text
     line = f": pipeline {compiled.recipe}, {len(compiled.tasks)} tasks, image {IMAGE}\n"
     assert capsys.readouterr().out.endswith(line)
+
+
+def test_beam_options_of_a_node_reach_its_container(tmp_path):
+    options = ["--runner=PortableRunner", "--job_endpoint=flink-jobs:8099"]
+    path = tmp_path / "pipeline.yaml"
+    argv = ["--recipe", "brats", "--output", str(path), "--image", IMAGE]
+    assert main([*argv, "--pipeline.beam_args.CaseGen", json.dumps(options)]) == 0
+    containers = Compiled(recipe="brats", text=path.read_text()).containers
+    assert containers["CaseGen"]["args"][-2:] == options
+    assert "--direct_running_mode=multi_threading" in containers["Transform"]["args"]
+    assert [n for n, c in containers.items() if options[0] in c["args"]] == ["CaseGen"]

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from pipeline.config import RunConfig
+from pipeline.config import PipelineConfig, RunConfig
 from pipeline.recipes import RECIPES, brats, dagm
 from trainer.presets import PRESETS
 
@@ -102,3 +102,27 @@ def test_bottleneck_of_two_voxels_is_refused_in_bfloat16():
     assert replace(config, trainer=narrow).trainer.crop == (16, 16, 8)
     with pytest.raises(ValueError, match=r"trainer.crop must be at least 12 .*got \[16, 16, 8\]"):
         replace(config, trainer=replace(narrow, precision="bfloat16"))
+
+
+@pytest.mark.parametrize("node", ["CaseGen", "StatisticsGen", "Transform", "Evaluator"])
+def test_beam_options_of_a_node(node):
+    options = ["--runner=FlinkRunner", "--flink_master=localhost:8081"]
+    assert PipelineConfig(beam_args={node: options}).beam_args == {node: options}
+
+
+@pytest.mark.parametrize("node", ["Trainer", "Evaluator-fold-0", "casegen", ""])
+def test_beam_options_of_something_else(node):
+    message = (
+        "pipeline.beam_args must be of a node that runs on Beam: "
+        f"CaseGen, StatisticsGen, Transform, Evaluator, got {node!r}"
+    )
+    with pytest.raises(ValueError) as raised:
+        PipelineConfig(beam_args={node: ["--runner=DirectRunner"]})
+    assert str(raised.value) == message
+
+
+def test_beam_options_that_are_none():
+    """`--name value` in two words would be read by nobody."""
+    message = r"^pipeline.beam_args.CaseGen must be options that start with --, got \['2', '-x'\]$"
+    with pytest.raises(ValueError, match=message):
+        PipelineConfig(beam_args={"CaseGen": ["--direct_num_workers", "2", "-x"]})

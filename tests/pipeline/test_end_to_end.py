@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 
 from pipeline.cli import main
+from pipeline.config import BEAM_NODES
 from pipeline.usage import EXIT_ERROR, EXIT_NOT_BLESSED
+
+from ..worker_pool import worker_pool
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 ROOT = Path(__file__).parent.parent.parent
@@ -207,9 +210,9 @@ def _kill_when(process, output, pattern):
     process.wait()
 
 
-def _records(output):
+def _records(output, artifact="CaseGen/examples"):
     """File name -> bytes of the newest examples artifact."""
-    newest = max(output.glob("artifacts/CaseGen/examples/*"), key=lambda p: int(p.name))
+    newest = max(output.glob(f"artifacts/{artifact}/*"), key=lambda p: int(p.name))
     return {p.relative_to(newest): p.read_bytes() for p in newest.rglob("*.gz")}
 
 
@@ -231,3 +234,21 @@ def test_killed_run_ends_in_the_same_records_and_weights(undisturbed, brats_opti
     assert _summary(output)["scores"] == _summary(undisturbed)["scores"]
     for one, other in zip(_weights(output), _weights(undisturbed), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_external_worker_pool_gives_the_same_records_and_scores(
+    undisturbed, brats_options, tmp_path
+):
+    """Every node that runs on Beam, as on Flink or Spark: through a job server, elsewhere."""
+    output = tmp_path / "run"
+    with worker_pool(tmp_path) as pool:
+        options = [f"--pipeline.beam_args.{n}={json.dumps(pool.options)}" for n in BEAM_NODES]
+        assert main(["run", *brats_options, *options, "--output", str(output)]) == 0
+        assert pool.workers >= 5, "CaseGen, StatisticsGen, Transform, two Evaluators"
+    for artifact in (
+        "CaseGen/examples",
+        "CaseGen/case_statistics",
+        "Transform/transformed_examples",
+    ):
+        assert _records(output, artifact) == _records(undisturbed, artifact) != {}
+    assert _summary(output)["scores"] == _summary(undisturbed)["scores"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.config import BEAM_NODES, PipelineConfig
 from pipeline.fingerprints import CODE, code_fingerprint
 from pipeline.recipes import RECIPES, brats, brats_demo, dagm
 from trainer.presets import PRESETS
@@ -292,3 +293,40 @@ def test_gate_that_asks_for_unknown_scores(dag, places, change, message):
     config = replace(config, gate=replace(config.gate, **change))
     with pytest.raises(ValueError, match=message):
         dag.create_pipeline(config, places)
+
+
+def beam_args(node) -> list[str]:
+    return node.executor_spec.beam_pipeline_args
+
+
+def test_nodes_that_write_records_use_as_many_threads_as_the_runner_says(dag, places):
+    nodes = {n.id: n for n in dag.create_pipeline(brats_demo(), replace(places, workers=3))}
+    for name in ("CaseGen", "Transform"):
+        assert beam_args(nodes[name]) == [
+            *("--runner=DirectRunner", "--direct_running_mode=multi_threading"),
+            "--direct_num_workers=3",
+        ]
+    assert beam_args(nodes["StatisticsGen"]) == beam_args(nodes["Evaluator-fold-0"]) == []
+
+
+@pytest.mark.parametrize("name", BEAM_NODES)
+def test_beam_options_of_one_node(dag, places, nodes, name):
+    """They replace ours, and leave the other nodes alone; an Evaluator's are those of all folds."""
+    options = ["--runner=PortableRunner", "--job_endpoint=localhost:8099"]
+    config = replace(brats_demo(), pipeline=PipelineConfig(beam_args={name: options}))
+    changed = {n.id: n for n in dag.create_pipeline(config, places)}
+    for node_id, node in changed.items():
+        if kind(node_id) == name:
+            assert beam_args(node) == options
+        elif kind(node_id) in BEAM_NODES:
+            assert beam_args(node) == beam_args(nodes[node_id])
+    assert sum(kind(i) == name for i in changed) == (3 if name == "Evaluator" else 1)
+
+
+def test_beam_options_are_no_part_of_what_nodes_are_cached_by(dag, places, nodes):
+    """A cohort that was converted elsewhere is the same cohort."""
+    options = {name: ["--runner=FlinkRunner"] for name in BEAM_NODES}
+    config = replace(brats_demo(), pipeline=PipelineConfig(beam_args=options))
+    for node in dag.create_pipeline(config, places):
+        if kind(node.id) in BEAM_NODES:
+            assert node.exec_properties == nodes[node.id].exec_properties
