@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import google_crc32c
 import numpy as np
 
 from beam_preprocess.case import Case, CaseFiles, DataError, Dataset, Problem, errors
@@ -21,7 +22,7 @@ class Examination:
     Attributes:
       case: None where it could not be read.
       problems: Errors and warnings.
-      statistics: The case statistics, and `content`: sha256 of grid and intensities, the same for
+      statistics: The case statistics, and `content`: a hash of grid and intensities, the same for
         equal images under other names. None where there is an error.
     """
 
@@ -44,7 +45,13 @@ def examine_case(files: CaseFiles, dataset: Dataset) -> Examination:
 
 
 def content_hash(case: Case) -> str:
-    """sha256 of shape, type and intensities of the image of a case."""
-    digest = hashlib.sha256(f"{case.image.shape} {case.image.dtype.str}".encode())
-    digest.update(np.ravel(case.image, order="K"))  # type: ignore[arg-type]  # it is a buffer
-    return digest.hexdigest()
+    """Hash of grid, type and intensities of the image of a case, the same on every machine.
+
+    Two checksums per channel: as good for finding equal images as a hash of all voxels, and far
+    faster.
+    """
+    channels = [np.ravel(c, order="K") for c in np.moveaxis(case.image, -1, 0)]
+    halves = [half for c in channels for half in (c[: c.size // 2], c[c.size // 2 :])]
+    sums = [google_crc32c.value(half.tobytes()) for half in halves]
+    described = f"{case.image.shape} {case.image.dtype.str} {sums}"
+    return hashlib.sha256(described.encode()).hexdigest()

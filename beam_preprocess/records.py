@@ -83,8 +83,9 @@ def normalised_feature_spec(rank: int, channels: int) -> dict[str, tf.io.FixedLe
 def encode_raw(case: Case, *, foreground: str) -> bytes:
     """Serialises a case as a raw record, cropped to its foreground box."""
     box = foreground_box(case, foreground)
-    image = storable(crop(case.image, box))
-    label = b"" if case.label is None else np.ascontiguousarray(crop(case.label, box)).tobytes()
+    image = crop(case.image, box)
+    image = image.astype(stored_dtype(image.dtype), copy=False)
+    label = b"" if case.label is None else crop(case.label, box).tobytes()
     files = case.files
     return encode_example(
         {
@@ -104,14 +105,11 @@ def encode_raw(case: Case, *, foreground: str) -> bytes:
     )
 
 
-def storable(image: NDArray[np.generic]) -> NDArray[np.generic]:
-    """`image` in one of `IMAGE_DTYPES`, little-endian and C-contiguous, without loss."""
-    if image.dtype.name in IMAGE_DTYPES:
-        target = image.dtype.name
-    else:
-        fitting = [d for d in IMAGE_DTYPES if np.can_cast(image.dtype, d, "safe")]
-        target = fitting[0] if fitting else "float64"
-    return np.ascontiguousarray(image, np.dtype(target).newbyteorder("<"))
+def stored_dtype(dtype: np.dtype) -> np.dtype:
+    """The smallest of `IMAGE_DTYPES` that holds `dtype` without loss, little-endian."""
+    fitting = [d for d in IMAGE_DTYPES if np.can_cast(dtype, d, "safe")]
+    name = dtype.name if dtype.name in IMAGE_DTYPES else next(iter(fitting), "float64")
+    return np.dtype(name).newbyteorder("<")
 
 
 def decode_raw(serialized: bytes) -> RawRecord:

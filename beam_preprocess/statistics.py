@@ -78,7 +78,9 @@ def _counted_percentiles(levels: NDArray[np.float64], counts: NDArray[np.int64])
 def _label_statistics(label: NDArray[np.uint8] | None, info: DatasetInfo) -> dict[str, object]:
     if label is None:
         return {}
-    counts = np.bincount(np.ravel(label, order="K"), minlength=256)
+    labelled = label.T[label.T != 0]  # few voxels are
+    counts = np.bincount(labelled, minlength=256)
+    counts[0] = label.size - labelled.size
     for alias, value in info.label_aliases.items():
         counts[value] += counts[alias]
     return {f"label_{v}_voxels": int(counts[v]) for v in info.label_values}

@@ -152,8 +152,10 @@ def transform(folder: Path) -> dict[str, float]:
 
 def _beam_args() -> list[str]:
     """As the local runner has them for CaseGen and Transform."""
+    from pipeline.pipeline import NO_PACKING
+
     threads = ["--direct_running_mode=multi_threading", f"--direct_num_workers={os.cpu_count()}"]
-    return ["--runner=DirectRunner", *threads]
+    return ["--runner=DirectRunner", *threads, NO_PACKING]
 
 
 def _artifact(kind: str, folder: Path) -> Any:

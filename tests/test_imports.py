@@ -43,6 +43,7 @@ THIRD_PARTIES = {
     "beam_preprocess/nifti.py": {"nibabel", "isal"},
     "beam_preprocess/statistics.py": {"nibabel"},
     "beam_preprocess/difference.py": {"scipy"},
+    "beam_preprocess/examine.py": {"google_crc32c"},
     "beam_preprocess/record_files.py": {"google_crc32c", "isal"},
     "beam_preprocess/datasets/photographs.py": {"PIL"},
     "beam_preprocess/datasets/isbi2012.py": {"tifffile"},

@@ -42,6 +42,7 @@ def worker_pool(folder: Path) -> Iterator[WorkerPool]:
         options = [
             *("--runner=PortableRunner", f"--job_endpoint=localhost:{jobs}"),
             *("--environment_type=EXTERNAL", f"--environment_config=localhost:{pool}"),
+            "--sdk_container_image=unused",  # keeps TFX from packing itself for the workers
         ]
         yield WorkerPool(options, folder / _POOL)
 

@@ -78,7 +78,9 @@ class Moment:
 
 def random_moments(seed: int) -> list[Moment]:
     source = random.Random(seed)
-    return [Moment(i % 2 == 1, source.randint(1, 8), source.uniform(0, 0.02)) for i in range(KILLS)]
+    return [
+        Moment(i % 2 == 1, source.randint(1, 20), source.uniform(0, 0.02)) for i in range(KILLS)
+    ]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def test_text_has_the_sections_in_the_order_of_the_config():
     values = yaml.safe_load(config_text(brats()))
     assert list(values) == [
         *("name", "output", "data", "model", "trainer", "inference", "gate"),
-        *("preprocessing", "evaluation"),
+        *("preprocessing", "evaluation", "pipeline"),
     ]
     assert list(values["gate"]["thresholds"]) == ["WT", "TC", "ET"]
 

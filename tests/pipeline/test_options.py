@@ -286,6 +286,8 @@ def test_peek_recipe(argv, recipe):
     ],
 )
 def test_missing_or_unknown_recipe(argv, got):
-    message = f"^--recipe must be one of brats, dagm, brats-demo, dagm-demo, got {got}$"
+    message = (
+        f"^--recipe must be one of brats, dagm, volumes, images, brats-demo, dagm-demo, got {got}$"
+    )
     with pytest.raises(UsageError, match=message):
         peek_recipe(argv)

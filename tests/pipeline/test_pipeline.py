@@ -304,9 +304,10 @@ def test_nodes_that_write_records_use_as_many_threads_as_the_runner_says(dag, pl
     for name in ("CaseGen", "Transform"):
         assert beam_args(nodes[name]) == [
             *("--runner=DirectRunner", "--direct_running_mode=multi_threading"),
-            "--direct_num_workers=3",
+            *("--direct_num_workers=3", "--sdk_container_image=none"),
         ]
-    assert beam_args(nodes["StatisticsGen"]) == beam_args(nodes["Evaluator-fold-0"]) == []
+    single = [*dag.BEAM_ARGS, "--sdk_container_image=none"]
+    assert beam_args(nodes["StatisticsGen"]) == beam_args(nodes["Evaluator-fold-0"]) == single
 
 
 @pytest.mark.parametrize("name", BEAM_NODES)

@@ -25,7 +25,7 @@ def test_one_run_at_a_time(tmp_path):
 
 def test_artifacts_without_metadata(tmp_path):
     (tmp_path / "artifacts" / "CaseGen").mkdir(parents=True)
-    with pytest.raises(RunError, match=r"metadata.sqlite is missing.* remove artifacts/"):
+    with pytest.raises(RunError, match=r"metadata.sqlite is missing.* remove it and artifacts/"):
         check_metadata(tmp_path)
 
 

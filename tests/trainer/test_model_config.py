@@ -15,8 +15,12 @@ TINY = PRESETS["unet3d-tiny"]
     ("field", "value", "message"),
     [
         ("rank", 4, "model.rank must be one of 2, 3, got 4"),
-        ("in_channels", 0, "model.in_channels must be above 0, got 0"),
-        ("classes", -1, "model.classes must be above 0, got -1"),
+        (
+            "in_channels",
+            -1,
+            "model.in_channels must be above 0, or 0 for what the dataset has, got -1",
+        ),
+        ("classes", -1, "model.classes must be above 0, or 0 for what the dataset has, got -1"),
         ("filters", (8,), r"model.filters must be two or more numbers above 0, got \(8,\)"),
         ("filters", (8, 0), r"model.filters must be two or more numbers above 0, got \(8, 0\)"),
         (

@@ -124,7 +124,8 @@ def test_logits_and_variables_stay_float32_under_mixed_precision(dtype_policy: s
     assert half.get_layer("head").compute_dtype == dtype_policy.removeprefix("mixed_")
     x = image(1, 8, 8, 8, 4)
     assert half(x).dtype == "float32"
-    np.testing.assert_allclose(half(x), model(x), atol=0.1)
+    error = np.linalg.norm(half(x) - model(x)) / np.linalg.norm(model(x))
+    assert error < 0.05  # of a few rounding errors of 2^-8, whose size depends on the machine
 
 
 def test_dtype_policy_is_local() -> None:
