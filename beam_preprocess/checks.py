@@ -98,8 +98,8 @@ def check_case(case: Case, info: DatasetInfo) -> list[Problem]:
     """What the arrays of a case tell whose files are in order.
 
     Returns:
-      An error for an empty channel; warnings for a channel of one value, for a label without
-      foreground and for labelled voxels outside of the image's foreground.
+      Errors for a channel that is empty or has one value; warnings for a label without foreground
+      and for labelled voxels outside of the image's foreground.
     """
     found = [p for i, n in enumerate(info.channels) for p in _check_channel(case, i, n, info)]
     if case.label is None:
@@ -128,9 +128,11 @@ def _check_channel(case: Case, index: int, name: str, info: DatasetInfo) -> list
         rule = f"every channel must have voxels other than 0, {name} has none of {channel.size}"
         return [_problem(case, rule, path, "repair the file, or leave the case out", "error")]
     if values.min() == (highest := values.max()):
-        rule = f"channel {name} is {highest} in all of its foreground"
-        remedy = "look whether the file is a mask in place of a scan"
-        return [_problem(case, rule, path, remedy, "warning")]
+        rule = (
+            f"every channel must have several values in its foreground, {name} has only {highest}"
+        )
+        remedy = "look whether the file is a mask in place of a scan, or leave the case out"
+        return [_problem(case, rule, path, remedy, "error")]
     return []
 
 

@@ -48,7 +48,7 @@ def _channel_features(channel: str, limits: Limits) -> list[schema_pb2.Feature]:
     return [
         _float_feature(f"{channel}_foreground", limits.foreground),
         _float_feature(f"{channel}_mean", limits.intensity),
-        _float_feature(f"{channel}_stdev", (0.0, None)),
+        _float_feature(f"{channel}_stdev", (1e-6, None)),
         *(_float_feature(f"{channel}_p{p:02d}", (None, None)) for p in PERCENTILES),
     ]
 

@@ -196,10 +196,10 @@ def test_channel_of_one_value_is_told():
     image = scan()
     image[..., 1] = image[..., 1] > 0
     message = (
-        "c: channel t1ce is 1 in all of its foreground (/d/a.nii):"
-        " look whether the file is a mask in place of a scan"
+        "c: every channel must have several values in its foreground, t1ce has only 1 (/d/a.nii):"
+        " look whether the file is a mask in place of a scan, or leave the case out"
     )
-    assert in_words(check_case(case_of(image), BRATS)) == [("warning", message)]
+    assert in_words(check_case(case_of(image), BRATS)) == [("error", message)]
     image[1, 2, 3, 1] = 2
     assert check_case(case_of(image), BRATS) == []
 
@@ -211,8 +211,8 @@ def test_zero_is_a_value_of_photographs():
     image[0, 0, 0] = 1
     image[..., 1] = 9
     assert [(p.severity, p.rule) for p in check_case(case_of(image), info)] == [
-        ("warning", "channel green is 9 in all of its foreground"),
-        ("warning", "channel blue is 0 in all of its foreground"),
+        ("error", "every channel must have several values in its foreground, green has only 9"),
+        ("error", "every channel must have several values in its foreground, blue has only 0"),
     ]
 
 
@@ -271,10 +271,10 @@ def test_errors_and_warnings_of_a_case_are_told_together():
     image[..., 3] = image[..., 3] > 0
     problems = check_case(case_of(image, label_of((0, 0, 0))), BRATS)
     assert [p.rule.split(",")[0] for p in errors(problems)] == [
-        "every channel must have voxels other than 0"
+        "every channel must have voxels other than 0",
+        "every channel must have several values in its foreground",
     ]
     assert [p.rule for p in warnings(problems)] == [
-        "channel flair is 1 in all of its foreground",
         "1 labelled voxels lie where the image is 0 in all channels",
     ]
     assert len(DataError(problems).problems) == 3

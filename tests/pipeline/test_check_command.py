@@ -404,7 +404,12 @@ def test_ctrl_c_ends_cleanly(brats_root, tmp_path, workers):
     )
     (tmp_path / "slow_reader.py").write_text(code)
     argv = ["check", str(brats_root), "--recipe", "brats-demo", "--workers", workers]
-    run = f"import sys; from pipeline.cli import main; sys.exit(main({argv!r} + sys.argv[1:]))"
+    run = (
+        "import signal, sys; from pipeline.cli import main\n"
+        # a shell starts what runs in its background with SIGINT ignored: this test, maybe
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"sys.exit(main({argv!r} + sys.argv[1:]))"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", run, "--data.dataset", "slow_reader.Slow"],
         env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.getcwd()}"},
