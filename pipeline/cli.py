@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"unet-tfx: no command {words[0]!r}: use {', '.join(COMMANDS)}", file=sys.stderr)
         return EXIT_USAGE
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    importlib.import_module("trainer")  # first: sets how TensorFlow, which others import, computes
     warnings.simplefilter("ignore")  # of imports; a run writes its own to its log file
     try:
         command = importlib.import_module(COMMANDS[words[0]][0])

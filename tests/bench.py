@@ -5,6 +5,7 @@ update on a batch of crops. Infer: one whole case through the exported graph.
 """
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+importlib.import_module("trainer")  # before TensorFlow: sets how it computes
 
 import tensorflow as tf
 

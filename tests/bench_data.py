@@ -12,6 +12,7 @@ train      Training steps of the 31.2 M parameter network on one such crop, for 
 """
 
 import argparse
+import importlib
 import json
 import multiprocessing
 import os
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+importlib.import_module("trainer")  # before TensorFlow: sets how it computes
 CROP = (128, 128, 128)
 
 

@@ -34,6 +34,7 @@ def run_fresh(*argv: str) -> subprocess.CompletedProcess[str]:
         (["--help"], ["usage: unet-tfx COMMAND", "run", "predict", "synth", "compile"]),
         (["run", "--help"], ["usage: unet-tfx run", "--trainer.learning_rate", "--print-config"]),
         (["check", "--help"], ["usage: unet-tfx check", "--against", "--data.folds", "1 errors"]),
+        (["drift", "--help"], ["usage: unet-tfx drift"]),
         (["predict", "--help"], ["usage: unet-tfx predict", "--model", "--input", "--output"]),
         (["synth", "--help"], ["usage: unet-tfx synth", "brats", "dagm"]),
         (["synth", "brats", "--help"], ["usage: unet-tfx synth brats", "--shape", "--seed"]),
