@@ -5,7 +5,6 @@ update on a batch of crops. Infer: one whole case through the exported graph.
 """
 
 import argparse
-import importlib
 import json
 import os
 import platform
@@ -16,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-importlib.import_module("trainer")  # before TensorFlow: sets how it computes
+import trainer  # noqa: F401  # before TensorFlow: sets how it computes
+
+# isort: split
 
 import tensorflow as tf
 
