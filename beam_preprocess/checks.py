@@ -72,13 +72,14 @@ def check_intensities(case_id: str, path: Path, voxels: NDArray[np.generic]) -> 
         bad = int(voxels.size - np.count_nonzero(finite))
         rule = f"intensities must be finite, {path.name} has {bad} NaN or infinite of {voxels.size}"
         return [Problem(case_id=case_id, rule=rule, path=str(path))]
-    if not voxels.any():
+    lowest, highest = (voxels.min(), voxels.max()) if voxels.size else (0, 0)
+    if lowest != highest:
+        return []
+    if highest == 0:
         rule = f"an image must have voxels other than 0, {path.name} has none of {voxels.size}"
-        return [Problem(case_id=case_id, rule=rule, path=str(path))]
-    if voxels.min() == (highest := voxels.max()):
+    else:
         rule = f"an image must have more than one value, {path.name} is {highest} everywhere"
-        return [Problem(case_id=case_id, rule=rule, path=str(path))]
-    return []
+    return [Problem(case_id=case_id, rule=rule, path=str(path))]
 
 
 def check_labels(
@@ -139,7 +140,7 @@ def _check_channel(case: Case, index: int, name: str, info: DatasetInfo) -> list
 def _labelled_outside(case: Case) -> int:
     """How many labelled voxels are 0 in every channel."""
     assert case.label is not None
-    places = np.flatnonzero(case.label.T)  # few voxels are labelled
+    places = np.flatnonzero(case.label.T != 0)  # few voxels are labelled
     found = np.zeros(places.size, np.bool_)
     for channel in np.moveaxis(case.image, -1, 0):
         found |= np.ravel(channel.T)[places] != 0

@@ -83,8 +83,7 @@ def normalised_feature_spec(rank: int, channels: int) -> dict[str, tf.io.FixedLe
 def encode_raw(case: Case, *, foreground: str) -> bytes:
     """Serialises a case as a raw record, cropped to its foreground box."""
     box = foreground_box(case, foreground)
-    image = crop(case.image, box)
-    image = image.astype(stored_dtype(image.dtype), copy=False)
+    image = _in_c_order(crop(case.image, box), stored_dtype(case.image.dtype))
     label = b"" if case.label is None else crop(case.label, box).tobytes()
     files = case.files
     return encode_example(
@@ -103,6 +102,14 @@ def encode_raw(case: Case, *, foreground: str) -> bytes:
             "sources": "\n".join(f"{name} {h}" for name, h in sorted(case.sources.items())),
         }
     )
+
+
+def _in_c_order(image: NDArray[np.generic], dtype: np.dtype) -> NDArray[np.generic]:
+    """[*S, C] in C order. Channel by channel: scans are x fastest, and all at once is ten times slower."""
+    ordered = np.empty(image.shape, dtype)
+    for channel in range(image.shape[-1]):
+        ordered[..., channel] = image[..., channel]
+    return ordered
 
 
 def stored_dtype(dtype: np.dtype) -> np.dtype:
