@@ -13,6 +13,7 @@ import apache_beam as beam
 from beam_preprocess.atomic import atomic_path, write_text
 from beam_preprocess.case import CaseFiles, Dataset, Problem, errors, source_names
 from beam_preprocess.examine import Examination, Statistics, examine_case
+from beam_preprocess.memory import keep_freed_memory, release_freed_memory
 from beam_preprocess.record_files import RecordWriter
 from beam_preprocess.records import encode_example, encode_raw
 from beam_preprocess.shards import Shard, ShardResult, ShardStore, hash_file, shard_key
@@ -100,6 +101,12 @@ class _ConvertShard(beam.DoFn):
     def __init__(self, dataset: Dataset, destination: Destination, results_root: str):
         self._dataset, self._destination = dataset, destination
         self._results_root = Path(results_root)
+
+    def setup(self) -> None:
+        keep_freed_memory()
+
+    def teardown(self) -> None:
+        release_freed_memory()
 
     def process(self, shard: Shard) -> Iterator[int]:
         result = convert_shard(shard, dataset=self._dataset, destination=self._destination)

@@ -4,8 +4,10 @@
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -42,7 +44,7 @@ def read_nifti(path: Path) -> Nifti:
         content = path.read_bytes()
         plain = igzip.decompress(content) if path.name.endswith(".gz") else content
         image = nib.Nifti1Image.from_bytes(plain)
-        voxels = np.asanyarray(image.dataobj)
+        voxels = _voxels(image.dataobj, plain)
     except _UNREADABLE as e:
         raise ValueError(f"is no complete NIfTI file: {str(e) or type(e).__name__}") from e
     affine = np.asarray(image.affine, np.float64)
@@ -53,6 +55,14 @@ def read_nifti(path: Path) -> Nifti:
         spacing=tuple(float(s) for s in nib.affines.voxel_sizes(affine)),
         sha256=hashlib.sha256(content).hexdigest(),
     )
+
+
+def _voxels(proxy: Any, content: bytes) -> NDArray[np.generic]:
+    """The voxels of a file of this content: not copied where they are stored as they are meant."""
+    size = proxy.dtype.itemsize * math.prod(proxy.shape)
+    if (proxy.slope, proxy.inter) != (1, 0) or proxy.offset + size > len(content):
+        return np.asanyarray(proxy)
+    return np.ndarray(proxy.shape, proxy.dtype, content, proxy.offset, order="F")
 
 
 def write_nifti(voxels: NDArray[np.generic], affine: NDArray[np.float64], path: Path) -> None:

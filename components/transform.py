@@ -9,7 +9,10 @@ that same graph, record by record, and written, in one Beam call.
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 from typing import Any
+from uuid import uuid4
+from weakref import WeakValueDictionary
 
 import apache_beam as beam
 import tensorflow as tf
@@ -25,6 +28,7 @@ from tfx.types import artifact_utils
 from beam_preprocess.atomic import atomic_path
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config import PreprocessingConfig
+from beam_preprocess.memory import keep_freed_memory, release_freed_memory
 from beam_preprocess.record_files import RecordWriter, read_records
 from beam_preprocess.records import encode_example
 from components.artifacts import Artifacts
@@ -43,22 +47,47 @@ def transform_settings(config: PreprocessingConfig, info: DatasetInfo) -> dict[s
     }
 
 
+_LOADED: WeakValueDictionary[str, Any] = WeakValueDictionary()
+_LOADING = Lock()
+
+
+def _load_once(graph: str, key: str) -> Any:
+    """`_load` for all threads of a process that ask with the same key.
+
+    Beam's `shared.Shared` would keep the graph in memory to the end of the process.
+    """
+    with _LOADING:
+        if (loaded := _LOADED.get(key)) is None:
+            loaded = _LOADED[key] = _load(graph)
+        return loaded
+
+
+def _load(graph: str) -> Any:
+    """The transform graph in `graph` as a compiled function: serialised raw records -> features."""
+    output = tft.TFTransformOutput(graph)
+    spec = output.raw_feature_spec()
+
+    @tf.function(input_signature=[tf.TensorSpec([1], tf.string)], autograph=False)
+    def transform(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        return output.transform_raw_features(tf.io.parse_example(serialized, spec))
+
+    return transform.get_concrete_function()
+
+
 class _TransformFile(beam.DoFn):
     """(record file, file to write) -> number of records, sent through the transform graph."""
 
     def __init__(self, graph: str, root: str):
         self._graph, self._root = graph, Path(root)
+        self._key = uuid4().hex
         self._transform: Any = None
 
     def setup(self) -> None:
-        output = tft.TFTransformOutput(self._graph)
-        spec = output.raw_feature_spec()
+        keep_freed_memory()
+        self._transform = _load_once(self._graph, self._key)
 
-        @tf.function(input_signature=[tf.TensorSpec([1], tf.string)], autograph=False)
-        def transform(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-            return output.transform_raw_features(tf.io.parse_example(serialized, spec))
-
-        self._transform = transform
+    def teardown(self) -> None:
+        release_freed_memory()
 
     def process(self, files: tuple[str, str]) -> Iterator[int]:
         source, target = map(Path, files)
