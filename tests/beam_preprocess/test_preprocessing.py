@@ -189,6 +189,20 @@ def test_quantised_images_must_be_of_8_bits(mode):
 FRACTIONS = [0.0, 0.005, 0.25, 0.5, 0.75, 0.995, 1.0]
 
 
+@pytest.mark.parametrize("profile", ["corrected", "reference"])
+@pytest.mark.parametrize("foreground", ["nonzero", "all"])
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"), [("int16", -32768, 32768), ("uint16", 0, 65536), ("int16", -3, 4)]
+)
+def test_integers_are_as_their_reals(dtype, low, high, profile, foreground):
+    """Records hold integers, whose levels are counted; a served model takes reals, in bins."""
+    image = np.random.default_rng(0).integers(low, high, (20, 19, 18, 2)).astype(dtype)
+    options = {"profile": profile, "foreground": foreground}
+    expected = quantised(image.astype(np.float32), **options)
+    np.testing.assert_array_equal(quantised(image, **options), expected)
+    assert np.unique(expected).size > 4
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 199, 200, 201, 5000])
 @pytest.mark.parametrize("kind", ["integers", "reals", "ties", "outliers"])
 def test_quantiles_are_those_of_numpy(n, kind):
