@@ -111,7 +111,7 @@ def check_case(case: Case, info: DatasetInfo) -> list[Problem]:
         remedy = "fine where there is nothing to segment; else look for the right label"
         found.append(_problem(case, rule, path, remedy, "warning"))
     if info.foreground == "nonzero" and (outside := _labelled_outside(case)):
-        rule = f"{outside} labelled voxels lie where the image is 0 in all channels"
+        rule = f"labelled voxels must lie on the image, {outside} lie where it is 0 in all channels"
         remedy = "look whether label and image belong together"
         found.append(_problem(case, rule, path, remedy, "warning"))
     return found

@@ -239,13 +239,15 @@ def test_labelled_voxels_outside_of_the_foreground():
     info = replace(BRATS, channels=("t1", "t2"))
     image, label = scan(channels=2), label_of((0, 0, 0), (0, 2, 3), (1, 1, 1))
     message = (
-        "c: 2 labelled voxels lie where the image is 0 in all channels (/d/b.nii):"
+        "c: labelled voxels must lie on the image, 2 lie where it is 0 in all channels (/d/b.nii):"
         " look whether label and image belong together"
     )
     assert in_words(check_case(case_of(image, label), info)) == [("warning", message)]
     image[0, 2, 3, 1] = -5
     (problem,) = check_case(case_of(image, label), info)
-    assert problem.rule == "1 labelled voxels lie where the image is 0 in all channels"
+    assert (
+        problem.rule == "labelled voxels must lie on the image, 1 lie where it is 0 in all channels"
+    )
     image[0, 0, 0, 0] = 5
     assert check_case(case_of(image, label), info) == []
 
@@ -255,7 +257,9 @@ def test_labelled_pixels_of_a_photograph_may_be_black():
     label = np.array([[255, 0], [0, 0]], np.uint8)
     assert check_case(case_of(image, label), DAGM) == []
     (problem,) = check_case(case_of(image, label), replace(DAGM, foreground="nonzero"))
-    assert problem.rule == "1 labelled voxels lie where the image is 0 in all channels"
+    assert (
+        problem.rule == "labelled voxels must lie on the image, 1 lie where it is 0 in all channels"
+    )
 
 
 def test_arrays_are_left_as_they_are():
@@ -275,7 +279,7 @@ def test_errors_and_warnings_of_a_case_are_told_together():
         "every channel must have several values in its foreground",
     ]
     assert [p.rule for p in warnings(problems)] == [
-        "1 labelled voxels lie where the image is 0 in all channels",
+        "labelled voxels must lie on the image, 1 lie where it is 0 in all channels",
     ]
     assert len(DataError(problems).problems) == 3
 

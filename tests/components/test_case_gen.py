@@ -189,7 +189,9 @@ def test_warnings_stand_in_the_cohort_and_do_not_stop(run, brats_root):
     nib.save(nib.Nifti1Image(voxels, label.affine), path)
     examples, _ = run(config_of(brats_root))
     (warning,) = json.loads((Path(examples.uri) / "cohort.json").read_text())["warnings"]
-    assert warning.startswith(f"{case.name}: 3 labelled voxels lie where the image is 0 in all")
+    assert warning.startswith(
+        f"{case.name}: labelled voxels must lie on the image, 3 lie where it is 0 in all"
+    )
 
 
 def test_equal_images_under_two_names_are_an_error(run, brats_root):
