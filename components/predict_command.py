@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from glob import escape
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
@@ -54,7 +55,7 @@ def predict_file(model_path: Path, source: Path, output: Path) -> None:
     endings = dataset.info.label_suffixes
     if not output.name.endswith(endings):
         raise ValueError(f"output must end in {' or '.join(endings)}, got {str(output)!r}")
-    if not source.exists():
+    if not any(source.parent.glob(f"{escape(source.name)}*")):  # nnU-Net's CASE is no file
         raise ValueError(f"input must exist, got {str(source)!r}")
     case = dataset.read_image(source)
     if output.resolve() in [path.resolve() for path in case.files.images]:

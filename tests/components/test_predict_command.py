@@ -115,6 +115,14 @@ def test_input_that_does_not_exist(fails, push, tmp_path):
     assert f"input must exist, got '{tmp_path / 'nobody'}'" in message
 
 
+def test_input_of_nnunet_may_be_named_without_channel_and_ending(fails, push, tmp_path):
+    """The files are found: what is wrong is that one of the two is missing."""
+    info = replace(BRATS, name="nnunet", channels=("t1", "t2"))
+    nib.save(nib.Nifti1Image(np.ones((3, 4, 5)), np.eye(4)), tmp_path / "a_0000.nii.gz")
+    message = fails(push(info), tmp_path / "a")
+    assert "a case must have the channels t1, t2" in message and "lacks a_0001.nii.gz" in message
+
+
 @pytest.mark.parametrize(
     ("info", "output", "endings"),
     [
