@@ -15,6 +15,8 @@ from beam_preprocess.datasets import get_dataset, get_reader
 from beam_preprocess.datasets.decathlon import Decathlon
 from beam_preprocess.records import decode_raw, encode_raw
 
+from .whole_cohort import messages_of, read_by_id
+
 SHAPE = (6, 7, 8)
 OBLIQUE = np.array([[-1, 0.5, 0, 91.5], [0.5, 1, 0, -126], [0, 0, 2.5, -72.25], [0, 0, 0, 1]])
 FLIPPED = np.diag([-1.0, -2.0, -3.0, 1.0])
@@ -84,21 +86,11 @@ def dataset(root: Path) -> Decathlon:
 
 
 def read(root: Path, case_id: str):
-    reader = dataset(root)
-    return reader.read_case(next(c for c in reader.list_cases(root).cases if c.case_id == case_id))
+    return read_by_id(dataset(root), root, case_id)
 
 
 def messages(root: Path) -> list[str]:
-    """All problems of listing and reading."""
-    reader = dataset(root)
-    found = reader.list_cases(root)
-    problems = list(found.problems)
-    for files in found.cases:
-        try:
-            reader.read_case(files)
-        except DataError as e:
-            problems += e.problems
-    return [str(p) for p in sorted(problems)]
+    return messages_of(dataset(root), root)
 
 
 def test_describe(root):

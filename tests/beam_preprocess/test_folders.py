@@ -19,6 +19,8 @@ from beam_preprocess.datasets import get_dataset, get_reader
 from beam_preprocess.datasets.folders import Folders
 from beam_preprocess.records import decode_raw, encode_raw
 
+from .whole_cohort import messages_of, read_by_id
+
 SHAPE = (24, 32)
 LEAVE_OUT = "or leave the case out with data.exclude"
 REPAIR = "repair the file, or leave the case out with data.exclude"
@@ -61,22 +63,11 @@ def dataset_of(root: Path, **values) -> Folders:
 
 
 def messages(root: Path, **values) -> list[str]:
-    """Every problem of listing and reading."""
-    dataset = dataset_of(root, **values)
-    listing = dataset.list_cases(root)
-    problems = list(listing.problems)
-    for files in listing.cases:
-        try:
-            dataset.read_case(files)
-        except DataError as e:
-            problems += e.problems
-    return [str(p) for p in sorted(problems)]
+    return messages_of(dataset_of(root, **values), root)
 
 
 def case_of(root: Path, case_id: str, **values):
-    dataset = dataset_of(root, **values)
-    cases = {c.case_id: c for c in dataset.list_cases(root).cases}
-    return dataset.read_case(cases[case_id])
+    return read_by_id(dataset_of(root, **values), root, case_id)
 
 
 def test_describe_takes_labels_and_channels_from_the_config():

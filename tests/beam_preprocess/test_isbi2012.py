@@ -17,6 +17,8 @@ from beam_preprocess.datasets.isbi2012 import ISBI2012, Isbi2012, count_pages, r
 from beam_preprocess.folds import assign_folds
 from beam_preprocess.records import decode_raw, encode_raw
 
+from .whole_cohort import messages_of, read_by_id
+
 SHAPE = (7, 24, 32)
 RESTORE = "restore the file: all pages of this part depend on it"
 UNREADABLE = "save the stack as 8-bit grey, uncompressed, or leave the case out with data.exclude"
@@ -49,22 +51,11 @@ def dataset_of(root: Path, **values) -> Isbi2012:
 
 
 def messages(root: Path, **values) -> list[str]:
-    """Every problem of listing and reading."""
-    dataset = dataset_of(root, **values)
-    listing = dataset.list_cases(root)
-    problems = list(listing.problems)
-    for files in listing.cases:
-        try:
-            dataset.read_case(files)
-        except DataError as e:
-            problems += e.problems
-    return [str(p) for p in sorted(problems)]
+    return messages_of(dataset_of(root, **values), root)
 
 
 def case_of(root: Path, case_id: str):
-    dataset = dataset_of(root)
-    cases = {c.case_id: c for c in dataset.list_cases(root).cases}
-    return dataset.read_case(cases[case_id])
+    return read_by_id(dataset_of(root), root, case_id)
 
 
 def test_pages_are_listed(root):

@@ -16,6 +16,8 @@ from beam_preprocess.datasets.brats import Brats
 from beam_preprocess.datasets.nnunet import NnUnet
 from beam_preprocess.records import decode_raw, encode_raw
 
+from .whole_cohort import messages_of, read_by_id
+
 SHAPE = (6, 7, 8)
 OBLIQUE = np.array(
     [[-0.75, 0.25, 0, 91.5], [0.25, 0.75, 0, -126], [0, 0, 2.5, -72.25], [0, 0, 0, 1]]
@@ -77,21 +79,11 @@ def dataset(root: Path) -> NnUnet:
 
 
 def read(root: Path, case_id: str):
-    reader = dataset(root)
-    return reader.read_case(next(c for c in reader.list_cases(root).cases if c.case_id == case_id))
+    return read_by_id(dataset(root), root, case_id)
 
 
 def messages(root: Path) -> list[str]:
-    """All problems of listing and reading."""
-    reader = dataset(root)
-    found = reader.list_cases(root)
-    problems = list(found.problems)
-    for files in found.cases:
-        try:
-            reader.read_case(files)
-        except DataError as e:
-            problems += e.problems
-    return [str(p) for p in sorted(problems)]
+    return messages_of(dataset(root), root)
 
 
 def test_version_1_is_read(root):

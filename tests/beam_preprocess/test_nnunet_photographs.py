@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beam_preprocess.case import UNLABELLED, DataError
+from beam_preprocess.case import UNLABELLED
 from beam_preprocess.config import DataConfig
 from beam_preprocess.datasets import get_dataset, get_reader
 from beam_preprocess.datasets.nnunet import NnUnet
 from beam_preprocess.records import decode_raw, encode_raw
+
+from .whole_cohort import messages_of, read_by_id
 
 REPAIR = "repair the file, or leave the case out with data.exclude"
 
@@ -56,21 +58,11 @@ def dataset(root: Path) -> NnUnet:
 
 
 def read(root: Path, case_id: str):
-    reader = dataset(root)
-    return reader.read_case(next(c for c in reader.list_cases(root).cases if c.case_id == case_id))
+    return read_by_id(dataset(root), root, case_id)
 
 
 def messages(root: Path) -> list[str]:
-    """All problems of listing and reading."""
-    reader = dataset(root)
-    found = reader.list_cases(root)
-    problems = list(found.problems)
-    for files in found.cases:
-        try:
-            reader.read_case(files)
-        except DataError as e:
-            problems += e.problems
-    return [str(p) for p in sorted(problems)]
+    return messages_of(dataset(root), root)
 
 
 def test_in_colour(photographs):

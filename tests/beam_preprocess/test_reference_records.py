@@ -10,7 +10,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from beam_preprocess.case import Case, DataError
 from beam_preprocess.config import DataConfig
 from beam_preprocess.datasets import get_dataset, get_reader
 from beam_preprocess.datasets.reference_records import (
@@ -21,6 +20,8 @@ from beam_preprocess.datasets.reference_records import (
 )
 from beam_preprocess.preprocessing import quantise
 from beam_preprocess.records import decode_raw, encode_example, encode_raw
+
+from .whole_cohort import messages_of, read_by_id
 
 GRID = (6, 5, 4)  # (y, x, z), 120 voxels
 SQUARE = (8, 8)
@@ -101,22 +102,6 @@ BRATS = BratsRecords(grid=GRID)
 DAGM = DagmRecords(grid=SQUARE)
 
 
-def messages(dataset: BratsRecords | DagmRecords, root: Path) -> list[str]:
-    """Every problem of listing and reading."""
-    listing = dataset.list_cases(root)
-    problems = list(listing.problems)
-    for files in listing.cases:
-        try:
-            dataset.read_case(files)
-        except DataError as e:
-            problems += e.problems
-    return [str(p) for p in sorted(problems)]
-
-
-def case_of(dataset: BratsRecords | DagmRecords, root: Path, case_id: str) -> Case:
-    return dataset.read_case({c.case_id: c for c in dataset.list_cases(root).cases}[case_id])
-
-
 @pytest.mark.parametrize(
     ("name", "info", "grid"),
     [
@@ -154,7 +139,7 @@ def test_listing_leaps_over_the_records(brats_root):
     content = path.read_bytes()
     path.write_bytes(content[:12] + bytes(len(content) - 12))
     assert len(BRATS.list_cases(brats_root).cases) == 3
-    assert messages(BRATS, brats_root) == [
+    assert messages_of(BRATS, brats_root) == [
         "volume-1_000: volume-1.tfrecords is damaged: the checksum of record 0 does not fit"
         f" ({path}): {LEAVE_OUT}"
     ]
@@ -163,7 +148,7 @@ def test_listing_leaps_over_the_records(brats_root):
 @pytest.mark.parametrize(("case_id", "seed"), [("volume-0_001", 1), ("volume-1_000", 2)])
 def test_brats_record_is_read(brats_root, case_id, seed):
     """Voxel (x, y, z) of the case is (y, x, z) of the record."""
-    case = case_of(BRATS, brats_root, case_id)
+    case = read_by_id(BRATS, brats_root, case_id)
     assert case.image.shape == (5, 6, 4, 4) and case.label.shape == (5, 6, 4)
     assert (case.image.dtype, case.label.dtype) == (np.uint8, np.uint8)
     assert (case.image[3, 1, 2] == volume(seed)[1, 3, 2]).all()
@@ -176,7 +161,7 @@ def test_brats_record_is_read(brats_root, case_id, seed):
 
 
 def test_brats_record_goes_through_a_raw_record(brats_root):
-    case = case_of(BRATS, brats_root, "volume-0_001")
+    case = read_by_id(BRATS, brats_root, "volume-0_001")
     record = decode_raw(encode_raw(case, foreground=BRATS_RECORDS.foreground))
     inside = tuple(slice(*edges) for edges in record.box)
     np.testing.assert_array_equal(record.image, case.image[inside])
@@ -185,22 +170,22 @@ def test_brats_record_goes_through_a_raw_record(brats_root):
 
 
 def test_a_neighbour_does_not_change_the_source(brats_root):
-    before = case_of(BRATS, brats_root, "volume-0_001").sources
+    before = read_by_id(BRATS, brats_root, "volume-0_001").sources
     write(brats_root / "volume-0.tfrecord", [brats_record(7), brats_record(1), brats_record(8)])
-    assert case_of(BRATS, brats_root, "volume-0_001").sources == before
+    assert read_by_id(BRATS, brats_root, "volume-0_001").sources == before
 
 
 def test_superset_of_features_is_read(brats_root):
     """Normalised records of our own have more than these four features."""
     write(brats_root / "volume-1.tfrecords", [brats_record(2, case_id="BraTS2021_00002")])
-    assert messages(BRATS, brats_root) == []
+    assert messages_of(BRATS, brats_root) == []
 
 
 @pytest.mark.parametrize("error", [0.9995, 1.0005])
 def test_moments_may_be_rounded(brats_root, error):
     moments = {k: [v * error for v in vs] for k, vs in reference_moments(volume(2)).items()}
     write(brats_root / "volume-1.tfrecords", [brats_record(2, **moments)])
-    assert messages(BRATS, brats_root) == []
+    assert messages_of(BRATS, brats_root) == []
 
 
 def truncated(path: Path) -> None:
@@ -236,7 +221,7 @@ def test_damaged_file_is_told(brats_root, damage):
     whole = path.stat().st_size
     change(path)
     rule = rule.format(size=path.stat().st_size, last=whole)
-    assert messages(BRATS, brats_root) == [
+    assert messages_of(BRATS, brats_root) == [
         f"volume-1: volume-1.tfrecords {rule} ({path}): {LEAVE_FILE_OUT}"
     ]
 
@@ -280,7 +265,7 @@ RECORDS = {  # changed features, the rule, the remedy
 def test_damaged_brats_record_is_told(brats_root, damage):
     changed, rule, remedy = RECORDS[damage]
     path = write(brats_root / "volume-1.tfrecords", [brats_record(2, **changed)])
-    assert messages(BRATS, brats_root) == [f"volume-1_000: {rule} ({path}): {remedy}"]
+    assert messages_of(BRATS, brats_root) == [f"volume-1_000: {rule} ({path}): {remedy}"]
 
 
 def test_moments_of_other_voxels_are_told(brats_root):
@@ -290,7 +275,7 @@ def test_moments_of_other_voxels_are_told(brats_root):
     moments["mean"][2] = float(t2.mean())
     path = write(brats_root / "volume-1.tfrecords", [brats_record(2, **moments)])
     inside = t2[t2 > 0]
-    assert messages(BRATS, brats_root) == [
+    assert messages_of(BRATS, brats_root) == [
         "volume-1_000: mean and stdev must be those of the voxels of X above 0, in channel t2"
         f" {inside.mean():.4f} and {inside.std():.4f}, {RECORD} has {t2.mean():.4f} and"
         f" {inside.std():.4f}: it is damaged, or of another preprocessor ({path}): {LEAVE_OUT}"
@@ -300,7 +285,7 @@ def test_moments_of_other_voxels_are_told(brats_root):
 def test_nan_moments_are_told(brats_root):
     moments = reference_moments(volume(2)) | {"stdev": [float("nan")] * 4}
     write(brats_root / "volume-1.tfrecords", [brats_record(2, **moments)])
-    found = messages(BRATS, brats_root)
+    found = messages_of(BRATS, brats_root)
     assert len(found) == 4 and all("and nan: it is damaged" in m for m in found)
 
 
@@ -309,7 +294,7 @@ def test_empty_channel_is_told(brats_root):
     x[..., 3] = 0
     moments = reference_moments(volume(2))
     path = write(brats_root / "volume-1.tfrecords", [brats_record(2, X=x.tobytes(), **moments)])
-    assert messages(BRATS, brats_root) == [
+    assert messages_of(BRATS, brats_root) == [
         "volume-1_000: channel flair: an image must have voxels other than 0, volume-1.tfrecords"
         f" has none of 120 ({path}): repair the file, or leave the case out with data.exclude"
     ]
@@ -318,7 +303,7 @@ def test_empty_channel_is_told(brats_root):
 @pytest.mark.parametrize("record", [b"\xff\xff\xff", b""])
 def test_record_that_is_no_example_is_told(brats_root, record):
     write(brats_root / "volume-1.tfrecords", [record])
-    (message,) = messages(BRATS, brats_root)
+    (message,) = messages_of(BRATS, brats_root)
     words = "tf.train.Example" if record else "the features X, Y, mean, stdev"
     assert f"a record must {'be a' if record else 'have'} {words}, {RECORD}" in message
 
@@ -327,13 +312,13 @@ def test_all_problems_of_a_record_at_once(brats_root):
     changed = {"mean": [1.0] * 4, "Y": bytes([4] * 120)}
     write(brats_root / "volume-0.tfrecord", [brats_record(0, **changed), brats_record(1)])
     write(brats_root / "volume-1.tfrecords", [brats_record(2, X=bytes(9), Y=bytes(9))])
-    found = messages(BRATS, brats_root)
+    found = messages_of(BRATS, brats_root)
     assert [m.split(":")[0] for m in found] == ["volume-0_000"] * 5 + ["volume-1_000"] * 2
 
 
 def test_files_of_one_stem_are_told(brats_root):
     write(brats_root / "volume-1.tfrecord", [brats_record(2)])
-    assert messages(BRATS, brats_root) == [
+    assert messages_of(BRATS, brats_root) == [
         "volume-1: names of record files must differ before the ending, found 2"
         f" ({brats_root / name}): remove or rename all but one of the files"
         for name in ("volume-1.tfrecord", "volume-1.tfrecords")
@@ -355,7 +340,7 @@ def test_dagm_records_are_listed(dagm_root):
 
 
 def test_dagm_record_is_read(dagm_root):
-    case = case_of(DAGM, dagm_root, "train-000_001")
+    case = read_by_id(DAGM, dagm_root, "train-000_001")
     assert case.image.shape == (8, 8, 1) and case.image.dtype == np.uint8
     np.testing.assert_array_equal(case.image[..., 0], photo(1))
     np.testing.assert_array_equal(case.label, np.where(soft_mask(1) >= 0.5, 255, 0))
@@ -372,7 +357,7 @@ def test_every_level_comes_back(dagm_root):
         values = (stored + np.float32(offset)).clip(-1, 1).tolist()
         record = encode_example({"image": values, "mask": [0.0] * 256})
         write(dagm_root / "test" / "test-000.tfrecords", [record])
-        case = case_of(DagmRecords(grid=(16, 16)), dagm_root, "test-000_000")
+        case = read_by_id(DagmRecords(grid=(16, 16)), dagm_root, "test-000_000")
         np.testing.assert_array_equal(case.image.ravel(), levels)
 
 
@@ -381,7 +366,7 @@ def test_dagm_record_goes_through_a_raw_record(dagm_root, seed):
     """With a defect and without one."""
     record = dagm_record(1) if seed else dagm_record(1, mask=[0.0] * 64)
     write(dagm_root / "train" / "train-001.tfrecords", [record])
-    case = case_of(DAGM, dagm_root, "train-001_000")
+    case = read_by_id(DAGM, dagm_root, "train-001_000")
     raw = decode_raw(encode_raw(case, foreground=DAGM_RECORDS.foreground))
     np.testing.assert_array_equal(raw.image, case.image)
     np.testing.assert_array_equal(raw.label, case.label)
@@ -399,7 +384,7 @@ def test_dagm_record_goes_through_a_raw_record(dagm_root, seed):
 def test_misplaced_files_are_told(dagm_root, name, part, target):
     """The converter's bug, and files that lie flat."""
     path = write(dagm_root / name, [dagm_record(4)])
-    assert messages(DAGM, dagm_root) == [
+    assert messages_of(DAGM, dagm_root) == [
         f"{path.stem}: record files must lie in {part}/, {name} lies beside it ({path}): move the"
         f" file to {part}/{target} (the converter misplaces all but the first)"
     ]
@@ -407,7 +392,7 @@ def test_misplaced_files_are_told(dagm_root, name, part, target):
 
 def test_misnamed_files_are_told(dagm_root):
     path = write(dagm_root / "train" / "test-000.tfrecords", [dagm_record(4)])
-    assert messages(DAGM, dagm_root) == [
+    assert messages_of(DAGM, dagm_root) == [
         "test-000: record files in train/ must be named train-000.tfrecords and so on, found"
         f" test-000.tfrecords ({path}): rename the file, or move it out of the folder"
     ]
@@ -443,19 +428,19 @@ def test_damaged_dagm_record_is_told(dagm_root, damage):
     path = write(dagm_root / "train" / "train-001.tfrecords", [dagm_record(2, **changed)])
     names = {"record": "train-001.tfrecords record 0", "low": photo(2).min()}
     rule = rule.format(**names, high=photo(2).max())
-    (message,) = messages(DAGM, dagm_root)
+    (message,) = messages_of(DAGM, dagm_root)
     assert message.startswith(f"train-001_000: {rule} ({path}): ")
 
 
 def test_records_of_the_other_kind_are_told(brats_root, tmp_path):
     path = write(brats_root / "volume-1.tfrecords", [dagm_record(0)])
-    assert messages(BRATS, brats_root) == [
+    assert messages_of(BRATS, brats_root) == [
         f"volume-1_000: a record must have the features X, Y, mean, stdev, {RECORD} has image,"
         f" mask: it is one of dataset dagm-records ({path}): set data.dataset to dagm-records"
     ]
     root = tmp_path / "dagm"
     path = write(root / "train" / "train-000.tfrecords", [brats_record(0)])
-    assert messages(DAGM, root) == [
+    assert messages_of(DAGM, root) == [
         "train-000_000: a record must have the features image, mask, train-000.tfrecords record 0"
         f" has X, Y, mean, stdev: it is one of dataset brats-records ({path}): set data.dataset to"
         " brats-records"
@@ -465,11 +450,11 @@ def test_records_of_the_other_kind_are_told(brats_root, tmp_path):
 def test_layouts_of_the_other_kind_are_told(tmp_path):
     write(tmp_path / "a" / "train" / "train-000.tfrecords", [dagm_record(0)])
     write(tmp_path / "b" / "volume-0.tfrecord", [brats_record(0)])
-    assert messages(BRATS, tmp_path / "a") == [
+    assert messages_of(BRATS, tmp_path / "a") == [
         "a: the folder holds train/*.tfrecords, which is how records of dataset dagm-records lie"
         f" ({tmp_path / 'a'}): set data.dataset to dagm-records"
     ]
-    assert messages(DAGM, tmp_path / "b") == [
+    assert messages_of(DAGM, tmp_path / "b") == [
         "b: the folder holds *.tfrecord, which is how records of dataset brats-records lie"
         f" ({tmp_path / 'b'}): set data.dataset to brats-records"
     ]
@@ -488,7 +473,7 @@ def test_records_are_no_files_for_prediction(tmp_path):
 
 
 def test_write_label(brats_root, tmp_path):
-    case = case_of(BRATS, brats_root, "volume-1_000")
+    case = read_by_id(BRATS, brats_root, "volume-1_000")
     for suffix in BRATS_RECORDS.label_suffixes:
         path = tmp_path / "new" / f"label{suffix}"
         BRATS.write_label(case.label, case, path)

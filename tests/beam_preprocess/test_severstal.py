@@ -20,6 +20,8 @@ from beam_preprocess.datasets.severstal import (
 )
 from beam_preprocess.records import decode_raw, encode_raw
 
+from .whole_cohort import messages_of, read_by_id
+
 SHAPE = (4, 6)  # 24 pixels: 1 to 4 are the first column, 5 to 8 the second
 NEW = "ImageId,ClassId,EncodedPixels"
 OLD = "ImageId_ClassId,EncodedPixels"
@@ -64,22 +66,11 @@ def dataset_of(root: Path, **values) -> Severstal:
 
 
 def messages(root: Path, **values) -> list[str]:
-    """Every problem of listing and reading."""
-    dataset = dataset_of(root, **values)
-    listing = dataset.list_cases(root)
-    problems = list(listing.problems)
-    for files in listing.cases:
-        try:
-            dataset.read_case(files)
-        except DataError as e:
-            problems += e.problems
-    return [str(p) for p in sorted(problems)]
+    return messages_of(dataset_of(root, **values), root)
 
 
 def case_of(root: Path, case_id: str):
-    dataset = dataset_of(root)
-    cases = {c.case_id: c for c in dataset.list_cases(root).cases}
-    return dataset.read_case(cases[case_id])
+    return read_by_id(dataset_of(root), root, case_id)
 
 
 RUNS = {
