@@ -41,12 +41,13 @@ BEFORE["Report"] = (*BEFORE["CrossValidation"], "CrossValidation")
 
 NO_MATTER = {
     "beam_preprocess.atomic": "how a file is written, never what is in it",
+    "beam_preprocess.memory": "what freed memory a worker keeps, nothing that is written",
     "beam_preprocess.validation": "raises or does not; a node that raised is not cached",
     "beam_preprocess.config": "fields and checks alone; the values are a parameter of the node",
     "components.gate_config": "fields and checks alone; the values are a parameter of the node",
     "beam_preprocess": "its docstring",
     "components": "finds artifact types by name",
-    "trainer": "its docstring",
+    "trainer": "which kernels compute; the hash holds the versions of the libraries, not the CPU",
 }
 """Modules that nodes import, and whose changes need not run them again."""
 
