@@ -1,4 +1,5 @@
 PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest -n 2 --dist worksteal
 CLI := .venv/bin/unet-tfx
 
 .PHONY: setup demo test test-fast lint types bench bench-data clean-demo
@@ -21,10 +22,10 @@ demo/data/dagm: | setup
 	@mv $@.partial $@
 
 test: setup       ## the whole suite
-	$(PYTHON) -m pytest
+	$(PYTEST)
 
 test-fast: setup  ## what takes seconds
-	$(PYTHON) -m pytest -m "not slow and not e2e and not distributed and not horovod"
+	$(PYTEST) -m "not slow and not e2e and not distributed and not horovod"
 
 lint: setup
 	$(PYTHON) -m ruff check .

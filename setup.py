@@ -39,7 +39,10 @@ setup(
     extras_require={
         "kubeflow": ["kfp>=2.5,<2.17", "kubernetes>=26"],
         "horovod": ["horovod==0.28.1"],
-        "dev": ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.10"],
+        "dev": [
+            *("pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6.100"),
+            *("ruff>=0.6", "mypy>=1.10"),
+        ],
     },
     entry_points={"console_scripts": ["unet-tfx=pipeline.cli:main"]},
 )

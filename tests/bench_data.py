@@ -189,9 +189,7 @@ def _record_info() -> Any:
 def _trainer_config(*, samples: int) -> Any:
     from trainer.config import TrainerConfig
 
-    return TrainerConfig(
-        samples=samples, batch_size=1, crop=CROP, precision="bfloat16", log_steps=1
-    )
+    return TrainerConfig(samples=samples, batch_size=1, crop=CROP, log_steps=1)
 
 
 def train_steps(folder: Path, *, steps: int) -> dict[str, float]:
