@@ -13,6 +13,8 @@ import pytest
 DOCS = Path(__file__).parents[1] / "docs" / "walkthrough.md"
 
 
+@pytest.mark.timeout(1200)
+@pytest.mark.slow  # with e2e, the longest of all: it starts first
 @pytest.mark.e2e
 def test_walkthrough(tmp_path):
     fenced = DOCS.read_text(encoding="utf-8").split("```")[1::2]

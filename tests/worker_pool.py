@@ -41,6 +41,7 @@ def worker_pool(folder: Path) -> Iterator[WorkerPool]:
     with _server(_JOBS, "--port", folder) as jobs, _server(_POOL, "--service_port", folder) as pool:
         options = [
             *("--runner=PortableRunner", f"--job_endpoint=localhost:{jobs}"),
+            "--job_server_timeout=3600",  # s; see docs/runners.md
             *("--environment_type=EXTERNAL", f"--environment_config=localhost:{pool}"),
             "--sdk_container_image=unused",  # keeps TFX from packing itself for the workers
         ]
