@@ -68,13 +68,7 @@ class RunConfig:
         self._check_size("trainer.crop", self.trainer.crop)
         self._check_size("inference.window", self.inference.window)
         self._check_bottleneck()
-        require(
-            (self.model.classes == 1) == (self.trainer.loss == "bce"),
-            "trainer.loss",
-            self.trainer.loss,
-            "'bce' for one-logit networks (model.classes 1) and another one for softmax networks, "
-            f"model.classes is {self.model.classes}",
-        )
+        self.trainer.loss.require_network(self.model.classes)
 
     def _check_bottleneck(self) -> None:
         """In bfloat16, TensorFlow's CPU kernel of the 3-wide convolution's gradient returns NaN now

@@ -7,6 +7,7 @@ from beam_preprocess.config import DataConfig
 from components.gate_config import GateConfig
 from pipeline.config import RunConfig
 from trainer.config import InferenceConfig, TrainerConfig
+from trainer.loss_config import LossConfig
 from trainer.presets import PRESETS
 
 
@@ -31,7 +32,11 @@ def dagm() -> RunConfig:
         data=DataConfig(dataset="dagm", folds=5, cases_per_shard=64),
         model=PRESETS["unet2d-dagm"],
         trainer=TrainerConfig(
-            samples=96000, batch_size=16, crop=(256, 256), learning_rate=1e-4, loss="bce"
+            samples=96000,
+            batch_size=16,
+            crop=(256, 256),
+            learning_rate=1e-4,
+            loss=LossConfig(name="ce"),
         ),
         inference=InferenceConfig(window=(512, 512)),
         gate=GateConfig(
@@ -98,7 +103,7 @@ def dagm_demo() -> RunConfig:
             batch_size=8,
             crop=(128, 128),
             learning_rate=2e-3,
-            loss="bce",
+            loss=LossConfig(name="ce"),
             checkpoint_steps=100,
             log_steps=50,
         ),

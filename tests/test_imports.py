@@ -16,7 +16,7 @@ OURS = {
         f"beam_preprocess.{m}"
         for m in (
             *("records", "record_files", "preprocessing", "config_io", "case", "atomic"),
-            "validation",
+            *("validation", "datasets.tfrecord_files", "crop", "nifti", "datasets.photographs"),
         )
     ),
     "components": ("beam_preprocess", "trainer"),
@@ -31,6 +31,7 @@ OURS = {
             )
         ),
         "trainer.config",
+        "trainer.loss_config",
         "trainer.model_config",
         "trainer.presets",
     ),
@@ -54,6 +55,7 @@ THIRD_PARTIES = {
     "beam_preprocess/records.py": {"tensorflow"},
     "beam_preprocess/preprocessing.py": {"tensorflow"},
     "trainer": {"tensorflow", "keras"},
+    "trainer/distribution.py": {"tensorflow", "horovod"},
     "trainer/scoring.py": {"sklearn"},
     "trainer/progress.py": {"tensorflow", "tqdm"},
     "components/transform.py": {

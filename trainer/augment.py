@@ -1,117 +1,121 @@
-"""Random crops and changes of one case: equal for equal seeds, eagerly and in tf.data.
+"""One normalised record -> one augmented crop: equal for equal seeds, eagerly and in tf.data.
+
+Cut out (or resampled), standardised, mirrored and turned, changed in intensity: in this order.
 
 Shapes: S is the spatial shape ([X, Y, Z] or [H, W]), c the crop's, C channels. A seed is int32 [2].
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import tensorflow as tf
 
-from trainer.config import AugmentConfig
+from beam_preprocess.preprocessing import standardise
+from trainer.augment_config import AugmentConfig
+from trainer.augment_crop import cut, cut_marks, place_crop
+from trainer.augment_geometry import random_flips, random_rotation
+from trainer.augment_intensity import augment_intensity, random_brightness
+from trainer.augment_random import seed_of
+from trainer.augment_reference import (
+    add_brightness,
+    check_crop,
+    flip_and_turn,
+    flip_and_zoom,
+    flip_second_axis,
+    shift_and_clip,
+)
+from trainer.augment_resample import draw_warp, resample, sources
+from trainer.config import TrainerConfig
 
 
-def example_seed(run_seed: int, case_id: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-    """The seed of a case in an epoch: int32 [2]."""
-    case = tf.strings.to_hash_bucket_fast(case_id, 2**31 - 1)
-    seed = tf.stack([tf.cast(case, tf.int32), tf.constant(run_seed, tf.int32)])
-    return tf.random.experimental.stateless_fold_in(seed, tf.cast(epoch, tf.int32))
-
-
-def pad_to(image: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
-    """Pads [*S, C] with zeros at the end of every axis that is smaller than `size`."""
-    missing = tf.maximum(tf.constant(size) - tf.shape(image)[:-1], 0)
-    paddings = tf.stack([tf.zeros_like(missing), missing], axis=1)
-    return tf.pad(image, tf.concat([paddings, [[0, 0]]], axis=0))
-
-
-def random_crop(
-    stack: tf.Tensor,
-    label: tf.Tensor,
-    size: Sequence[int],
-    seed: tf.Tensor,
-    *,
-    foreground_fraction: float,
-) -> tf.Tensor:
-    """Cuts a crop out of stacked channels; volumes smaller than the crop are padded with zeros.
-
-    All offsets from 0 to S - c are possible. With probability `foreground_fraction` the crop is
-    placed on a labelled voxel drawn at random: as near to its middle as the volume allows.
+def augmented_crop(
+    features: Mapping[str, tf.Tensor], config: TrainerConfig, seed: tf.Tensor, *, foreground: str
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cuts a crop out of a record and changes it at random.
 
     Args:
-      stack: [*S, C]: image, label and whatever has to be cut out together.
-      label: [*S], tells where the foreground is (> 0).
-      size: c.
-      seed: int32 [2].
-      foreground_fraction: 0 to 1; has no effect on a case without labelled voxels.
+      features: `X` uint8 [*S, C], `Y` uint8 [*S], `mean`, `stdev` and `spacing` of a normalised
+        record.
+      config: Crop, foreground share and augmentation.
+      seed: Of the case in its epoch.
+      foreground: Of the records: `nonzero` or `all`.
 
     Returns:
-      [*c, C].
+      image: float32 [*c, C], standardised, 0 in padding, and in background if `nonzero`.
+      label: int32 [*c], class indices, 0 in padding.
+
+    Raises:
+      ValueError: The crop is none for a reference profile.
     """
-    channels = stack.shape[-1]
-    stack = pad_to(stack, size)
-    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-    span = tf.shape(stack)[:-1] - tf.constant(size) + 1
-    start = _uniform_below(span, seeds[0])
-    if foreground_fraction:
-        wanted = tf.random.stateless_uniform([], seeds[1]) < foreground_fraction
-        start = tf.cond(
-            wanted, lambda: _start_on_foreground(label, size, start, span, seeds[2]), lambda: start
-        )
-    begin = tf.concat([start, [0]], axis=0)
-    return tf.ensure_shape(tf.slice(stack, begin, [*size, -1]), [*size, channels])
+    augment = config.augment
+    check_crop(augment.profile, config.crop)
+    image, marks = _cut(features, config, seed, foreground)
+    if augment.enabled:
+        image, marks = _change_geometry(image, marks, augment, seed)
+    inside = marks[..., 1:] > 0
+    if augment.enabled:
+        mask = image != 0 if foreground == "nonzero" else inside
+        image = _change_intensity(image, mask, augment, seed)
+    return tf.where(inside, image, 0.0), tf.cast(marks[..., 0], tf.int32)
 
 
-def _uniform_below(bounds: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """One integer per bound, uniform in 0 to bound - 1: int32 [n]."""
-    unit = tf.random.stateless_uniform(tf.shape(bounds), seed, dtype=tf.float64)
-    return tf.cast(unit * tf.cast(bounds, tf.float64), tf.int32)
+def _cut(
+    features: Mapping[str, tf.Tensor], config: TrainerConfig, seed: tf.Tensor, foreground: str
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A standardised crop float32 [*c, C], and its marks uint8 [*c, 2]: label, 1 if not padding."""
+    size, x, y = config.crop, features["X"], features["Y"]
+    start = place_crop(
+        y,
+        size,
+        seed_of(seed, "crop"),
+        foreground_fraction=config.foreground_fraction,
+        last_place=config.augment.profile != "reference-3d",
+    )
+
+    def prepare(part: tf.Tensor) -> tf.Tensor:
+        return standardise(part, features["mean"], features["stdev"], foreground=foreground)
+
+    def as_it_is() -> tuple[tf.Tensor, tf.Tensor]:
+        return prepare(cut(x, start, size)), cut_marks(y, start, size)
+
+    if not config.augment.resamples:
+        return as_it_is()
+    warp = draw_warp(size, features["spacing"], config.augment, seed)
+
+    def warped() -> tuple[tf.Tensor, tf.Tensor]:
+        return resample(x, y, sources(warp, start, size), prepare=prepare)
+
+    return tf.cond(warp.wanted, warped, as_it_is)
 
 
-def _start_on_foreground(
-    y: tf.Tensor, size: Sequence[int], default: tf.Tensor, span: tf.Tensor, seed: tf.Tensor
-) -> tf.Tensor:
-    voxels = tf.where(y > 0)
-    count = tf.shape(voxels)[0]
-
-    def centred() -> tf.Tensor:
-        index = _uniform_below(tf.reshape(count, [1]), seed)[0]
-        middle = tf.cast(voxels[index], tf.int32) - tf.constant(size) // 2
-        return tf.clip_by_value(middle, 0, span - 1)
-
-    return tf.cond(count > 0, centred, lambda: default)
-
-
-def random_flips(stack: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Mirrors every spatial axis of [*c, C] with probability 1/2."""
-    rank = stack.shape.rank - 1
-    chosen = tf.random.stateless_uniform([rank], seed) < 0.5
-    for axis in range(rank):
-        stack = tf.where(chosen[axis], tf.reverse(stack, [axis]), stack)
-    return stack
-
-
-def random_rotation(stack: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Turns [*c, C] by 0, 90, 180 or 270 degrees (0 or 180 where the first two sizes differ)."""
-    square = stack.shape[0] == stack.shape[1]
-    turns = tf.random.stateless_uniform([], seed, maxval=4 if square else 2, dtype=tf.int32)
-    half = tf.reverse(stack, [0, 1])
-    if not square:
-        return tf.where(turns == 1, half, stack)
-    swap = [1, 0, *range(2, stack.shape.rank)]
-    quarter = tf.reverse(tf.transpose(stack, swap), [0])
-    options = [lambda: stack, lambda: quarter, lambda: half, lambda: tf.reverse(quarter, [0, 1])]
-    return tf.ensure_shape(tf.switch_case(turns, options), stack.shape)
-
-
-def random_brightness(image: tf.Tensor, seed: tf.Tensor, *, change: float) -> tf.Tensor:
-    """Multiplies each channel of a standardised [*c, C] by its own 1 - change to 1 + change."""
-    factors = tf.random.stateless_uniform([image.shape[-1]], seed, 1 - change, 1 + change)
-    return image * factors
-
-
-def augment_geometry(stack: tf.Tensor, config: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
-    """Flips and turns image and label together: [*c, C]."""
-    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+def _change_geometry(
+    image: tf.Tensor, marks: tf.Tensor, config: AugmentConfig, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mirrors and turns image [*c, C] and marks [*c, 2] together."""
+    if config.profile == "reference-3d":
+        return flip_second_axis(image, seed), flip_second_axis(marks, seed)
+    if config.profile == "reference-dagm":
+        return flip_and_turn(image, seed), flip_and_turn(marks, seed)
+    if config.profile == "reference-medical":
+        return flip_and_zoom(image, marks, seed)
     if config.flips:
-        stack = random_flips(stack, seeds[0])
-    return random_rotation(stack, seeds[1]) if config.rotations else stack
+        own = seed_of(seed, "flips")
+        image, marks = random_flips(image, own), random_flips(marks, own)
+    if config.rotations:
+        own = seed_of(seed, "rotations")
+        image, marks = random_rotation(image, own), random_rotation(marks, own)
+    return image, marks
+
+
+def _change_intensity(
+    image: tf.Tensor, mask: tf.Tensor, config: AugmentConfig, seed: tf.Tensor
+) -> tf.Tensor:
+    """Changes the intensities of [*c, C]; what it makes of padding is put right after it."""
+    if config.profile == "reference-3d":
+        return add_brightness(image, seed)
+    if config.profile == "reference-dagm":
+        return image
+    if config.profile == "reference-medical":
+        return shift_and_clip(image, seed)
+    if config.brightness:
+        image = random_brightness(image, seed_of(seed, "brightness"), change=config.brightness)
+    return augment_intensity(image, mask, config, seed) if config.profile == "full" else image

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from beam_preprocess.preprocessing import standardise
 from beam_preprocess.records import parse_normalised
-from trainer.augment import augment_geometry, example_seed, random_brightness, random_crop
+from trainer.augment import augmented_crop
+from trainer.augment_random import example_seed
 from trainer.config import TrainerConfig
 from trainer.staging import StagedCase
 
@@ -25,36 +25,68 @@ class RecordInfo:
     foreground: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The replicas that a process feeds: `count` of `replicas`, from number `first` on."""
+
+    first: int = 0
+    count: int = 1
+    replicas: int = 1
+
+
 def training_batches(
-    cases: Sequence[StagedCase], info: RecordInfo, config: TrainerConfig, *, start_step: int
+    cases: Sequence[StagedCase],
+    info: RecordInfo,
+    config: TrainerConfig,
+    *,
+    start_step: int = 0,
+    part: Part = Part(),
 ) -> tf.data.Dataset:
-    """Batches from `start_step` to the end of the training.
+    """The batches of one process from `start_step` to the end of the training.
+
+    Batch size 2, 4 replicas, 2 of them here from number 2 on: step 0 takes the examples 0 to 7, of
+    them this process 4 and 5, then 6 and 7.
 
     Args:
       cases: All cases of the training folds.
       info: Of their records.
       config: Batch size, crop, budget, seed, augmentation.
       start_step: Steps that are done already.
+      part: The replicas that are fed from here.
 
     Returns:
-      A dataset of (images float32 [B, *crop, C], class indices int32 [B, *crop]).
+      A dataset of (images float32 [B, *crop, C], class indices int32 [B, *crop]), one batch per
+      replica and step.
     """
     paths = tf.constant([c.path for c in sorted(cases)])
 
-    def load(n: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        batch, place = index // config.batch_size, index % config.batch_size
+        replica = batch // part.count * part.replicas + part.first + batch % part.count
+        n = replica * config.batch_size + place
         epoch = n // len(cases)
         record = tf.io.read_file(paths[_position(n, len(cases), config.seed)])
         features = parse_normalised(record, rank=info.rank, channels=info.channels)
         return training_example(features, epoch, info, config)
 
-    numbers = tf.data.Dataset.range(
-        start_step * config.batch_size, config.steps * config.batch_size
-    )
+    per_step = part.count * config.batch_size
+    steps = config.steps(part.replicas)
+    indices = tf.data.Dataset.range(start_step * per_step, steps * per_step)
     return (
-        numbers.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        indices.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(config.batch_size, drop_remainder=True)
         .prefetch(2)
     )
+
+
+def cases_of_step(
+    cases: Sequence[StagedCase], config: TrainerConfig, step: int, *, replicas: int
+) -> list[str]:
+    """Ids of the cases that all replicas together take in a step (0-based), in their order."""
+    ids = [c.case_id for c in sorted(cases)]
+    batch = config.batch_size * replicas
+    numbers = tf.range(step * batch, (step + 1) * batch, dtype=tf.int64)
+    return [ids[int(_position(n, len(ids), config.seed))] for n in numbers]
 
 
 def _position(n: tf.Tensor, count: int, seed: int) -> tf.Tensor:
@@ -70,23 +102,8 @@ def training_example(
     """One normalised record -> one augmented crop.
 
     Returns:
-      image: float32 [*crop, C], standardised.
+      image: float32 [*crop, C], standardised; 0 in padding.
       label: int32 [*crop], class indices.
     """
     seed = example_seed(config.seed, features["case_id"], epoch)
-    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-    inside = tf.ones_like(features["Y"])  # tells padding from image
-    stack = tf.concat([features["X"], tf.stack([features["Y"], inside], axis=-1)], axis=-1)
-    stack = random_crop(
-        stack,
-        features["Y"],
-        config.crop,
-        seeds[0],
-        foreground_fraction=config.foreground_fraction,
-    )
-    stack = augment_geometry(stack, config.augment, seeds[1])
-    x, label, inside = stack[..., :-2], stack[..., -2], stack[..., -1:]
-    image = standardise(x, features["mean"], features["stdev"], foreground=info.foreground)
-    if config.augment.brightness:
-        image = random_brightness(image, seeds[2], change=config.augment.brightness)
-    return tf.where(inside > 0, image, 0.0), tf.cast(label, tf.int32)
+    return augmented_crop(features, config, seed, foreground=info.foreground)

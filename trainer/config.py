@@ -4,29 +4,32 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from beam_preprocess.validation import require, require_choices, require_positive
+from trainer.augment_config import AugmentConfig
+from trainer.loss_config import LossConfig
+from trainer.optimizer_config import OptimizerConfig, ScheduleConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentConfig:
-    """Random changes of training crops. Every draw is a function of (seed, case, epoch).
+class ValidationConfig:
+    """Scores during a training, on patients that it keeps out; the held-out fold has no part in it.
 
     Attributes:
-      flips: Mirror every spatial axis with probability 1/2.
-      rotations: Turn by 0, 90, 180 or 270 degrees in the plane of the first two axes.
-      brightness: Largest change b: intensities of a channel are multiplied by 1 - b to 1 + b.
+      share: Part of the training patients to validate on; 0 trains on all and does not validate.
+      every_steps: Steps between two validations.
+      mode: `patch` scores one crop per case, placed on foreground; `whole` scores whole cases.
+      patience: Validations in a row without a better dice after which training ends; 0 never ends.
     """
 
-    flips: bool = True
-    rotations: bool = True
-    brightness: float = 0.1
+    share: float = 0.0
+    every_steps: int = 500
+    mode: Literal["patch", "whole"] = "patch"
+    patience: int = 0
 
     def __post_init__(self) -> None:
-        require(
-            0 <= self.brightness < 1,
-            "trainer.augment.brightness",
-            self.brightness,
-            "at least 0 and below 1",
-        )
+        require_choices(self, "trainer.validation")
+        require_positive(self, "trainer.validation", ["every_steps"])
+        require(0 <= self.share < 1, "trainer.validation.share", self.share, "0 or more, below 1")
+        require(self.patience >= 0, "trainer.validation.patience", self.patience, "0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,19 +37,29 @@ class TrainerConfig:
     """How one fold's network is trained.
 
     Attributes:
-      samples: Budget in crops: samples / batch_size steps, whatever the number of devices.
-      batch_size: Crops per step, all devices together.
+      samples: Budget in crops: n devices take 1/n of the steps.
+      batch_size: Crops per step and device.
       crop: Size of the training crop per spatial axis, in voxels.
       foreground_fraction: Share of crops placed on a labelled voxel; 0 places all at random.
-      learning_rate: Constant rate of Adam.
-      loss: `dice+ce`, `dice` or `ce` for softmax networks; `bce` for one-logit networks.
-      precision: Type of activations; weights, norms and losses stay float32.
-      strategy: `one-device`, or `mirrored` over all devices of this machine.
+      learning_rate: Largest rate of the schedule.
+      loss: What is minimised.
+      optimizer: How the weights follow the gradients.
+      schedule: How the learning rate goes over the training.
+      augment: Random changes of the crops.
+      precision: Type of activations; weights, norms and losses stay float32. `float16` scales the
+        loss, and skips the steps that overflow.
+      loss_scale: Of `float16`: constant factor of the loss; 0 finds one and adapts it.
+      tf32: Whether GPUs may round the operands of float32 products to TF32.
+      xla: Compile forward and backward pass with XLA. On a CPU it makes 3D ten times slower.
+      strategy: Devices to run on: `auto` takes what is there, see `make_distribution`.
+      workers: Processes to start on this machine; 1 trains in this one.
       seed: Seed of weights, order and augmentation.
       deterministic: Only operations that give the same result twice. Costs some speed on GPUs.
       checkpoint_steps: Steps between two checkpoints.
+      checkpoint_minutes: Time after which a checkpoint is due as well; 0 goes by steps only.
+      keep_checkpoints: How many of the last checkpoints stay; the best one stays besides.
       log_steps: Steps between two lines of the log.
-      augment: Random changes of the crops.
+      validation: Scores during the training, best checkpoint and early stopping.
     """
 
     samples: int
@@ -54,43 +67,58 @@ class TrainerConfig:
     crop: tuple[int, ...]
     foreground_fraction: float = 0.5
     learning_rate: float = 2e-4
-    loss: Literal["dice+ce", "dice", "ce", "bce"] = "dice+ce"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    strategy: Literal["one-device", "mirrored"] = "one-device"
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    loss_scale: float = 0.0
+    tf32: bool = True
+    xla: bool = False
+    strategy: Literal[
+        "auto", "one-device", "mirrored", "multi-worker", "horovod", "tpu", "hpu", "npu"
+    ] = "auto"
+    workers: int = 1
     seed: int = 0
     deterministic: bool = True
     checkpoint_steps: int = 250
+    checkpoint_minutes: float = 0.0
+    keep_checkpoints: int = 2
     log_steps: int = 25
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
 
     def __post_init__(self) -> None:
         require_choices(self, "trainer")
-        names = ["samples", "batch_size", "learning_rate", "checkpoint_steps", "log_steps"]
-        require_positive(self, "trainer", names)
-        require(
-            len(self.crop) in (2, 3) and min(self.crop) > 0,
-            "trainer.crop",
-            self.crop,
-            "2 or 3 sizes above 0",
-        )
-        require(
-            self.samples >= self.batch_size,
-            "trainer.samples",
-            self.samples,
-            f"at least one batch ({self.batch_size})",
-        )
-        require(
-            0 <= self.foreground_fraction <= 1,
-            "trainer.foreground_fraction",
-            self.foreground_fraction,
-            "between 0 and 1",
-        )
-        require(0 <= self.seed < 2**31, "trainer.seed", self.seed, "between 0 and 2147483647")
+        names = ["samples", "batch_size", "workers", "checkpoint_steps", "keep_checkpoints"]
+        require_positive(self, "trainer", [*names, "learning_rate", "log_steps"])
+        self._require_rest()
+        self._require_workers()
 
-    @property
-    def steps(self) -> int:
-        """Steps of the whole training, the last incomplete batch left out."""
-        return self.samples // self.batch_size
+    def _require_rest(self) -> None:
+        sizes = len(self.crop) in (2, 3) and min(self.crop) > 0
+        require(sizes, "trainer.crop", self.crop, "2 or 3 sizes above 0")
+        share, minutes = self.foreground_fraction, self.checkpoint_minutes
+        require(0 <= share <= 1, "trainer.foreground_fraction", share, "between 0 and 1")
+        require(minutes >= 0, "trainer.checkpoint_minutes", minutes, "0 or more")
+        require(self.loss_scale >= 0, "trainer.loss_scale", self.loss_scale, "0 or more")
+        require(0 <= self.seed < 2**31, "trainer.seed", self.seed, "between 0 and 2147483647")
+        least = self.batch_size * self.workers
+        rule = f"at least one batch ({least})"
+        require(self.samples >= least, "trainer.samples", self.samples, rule)
+        parts = self.optimizer.accumulate_parts
+        rule = f"a divisor of trainer.batch_size, {self.batch_size}"
+        fits = self.batch_size % parts == 0
+        require(fits, "trainer.optimizer.accumulate_parts", parts, rule)
+
+    def _require_workers(self) -> None:
+        """Only two strategies know several processes on one machine."""
+        fits = self.workers == 1 or self.strategy in ("multi-worker", "horovod")
+        rule = f"'multi-worker' or 'horovod' with {self.workers} workers (trainer.workers)"
+        require(fits, "trainer.strategy", self.strategy, rule)
+
+    def steps(self, replicas: int) -> int:
+        """Steps of the whole training on so many devices, the last incomplete batch left out."""
+        return self.samples // (self.batch_size * replicas)
 
 
 @dataclass(frozen=True, kw_only=True)

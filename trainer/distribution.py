@@ -1,27 +1,272 @@
-"""Where a training runs: the one place that knows devices. The loop sees a strategy only."""
+"""Where a training runs: the one place that knows devices, workers and accelerators.
 
-from typing import Literal
+A replica is one device that computes a batch of its own; a worker is one process with one or more
+replicas. The loop sees the interface `Distribution` only.
+"""
 
+import importlib.util
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, Protocol
+
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
+
+from trainer.batches import Part
+
+StrategyName = Literal[
+    "auto", "one-device", "mirrored", "multi-worker", "horovod", "tpu", "hpu", "npu"
+]
+Step = Callable[..., Any]
+
+_PLUG_INS = {
+    "hpu": ("habana_frameworks", "HPU", "Habana's TensorFlow bridge (SynapseAI)"),
+    "npu": ("npu_device", "NPU", "Ascend's TensorFlow adapter (CANN)"),
+}
+"""Accelerators that TensorFlow knows by a plug-in: package, device type, where it comes from."""
 
 
-def make_strategy(name: Literal["one-device", "mirrored"]) -> tf.distribute.Strategy:
-    """Returns the strategy of that name.
+class Distribution(Protocol):
+    """Runs one step on all replicas of all workers.
 
-    `one-device` takes the first GPU, or the CPU; `mirrored` all GPUs of this machine, or all its
-    logical CPU devices where there is no GPU.
+    Attributes:
+      workers: Processes.
+      rank: Number of this one; 0 is the chief, which alone writes.
+      part: The replicas of this process.
     """
-    gpus = tf.config.list_logical_devices("GPU")
-    devices = [d.name for d in gpus or tf.config.list_logical_devices("CPU")]
-    if name == "one-device":
-        return tf.distribute.OneDeviceStrategy(devices[0])
-    return tf.distribute.MirroredStrategy(devices)
+
+    workers: int
+    rank: int
+    part: Part
+
+    def scope(self) -> AbstractContextManager:
+        """Variables that are made in it are on every replica."""
+
+    def batches(self, dataset: tf.data.Dataset) -> Iterator[Any]:
+        """One batch per replica of this process and step, for `run`."""
+
+    def run(self, step: Step, arguments: tuple[Any, ...]) -> Any:
+        """Calls `step` on every replica of this process. Returns what the first one returns."""
+
+    def mean(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Mean over all replicas of all workers; for use in a step."""
+
+    def from_chief(self, arrays: list[NDArray]) -> list[NDArray]:
+        """The chief's arrays, on every worker. All workers have to call it with equal shapes."""
+
+    def sum(self, values: NDArray) -> NDArray:
+        """Sum over all workers. All workers have to call it with equal shapes."""
 
 
-def check_batch(batch_size: int, strategy: tf.distribute.Strategy) -> None:
-    """Raises ValueError unless the batch divides evenly over the devices of `strategy`."""
-    replicas = strategy.num_replicas_in_sync
-    if batch_size % replicas:
-        raise ValueError(
-            f"trainer.batch_size must be a multiple of the {replicas} devices, got {batch_size}"
+class TensorFlowDistribution:
+    """A `tf.distribute` strategy behind the interface `Distribution`."""
+
+    def __init__(self, strategy: tf.distribute.Strategy):
+        self._strategy = strategy
+        multi = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        self.workers = len(_tf_config_workers()) if multi else 1
+        self.rank = _rank(strategy.cluster_resolver) if multi else 0
+        replicas = strategy.num_replicas_in_sync
+        here = replicas // self.workers
+        self.part = Part(first=self.rank * here, count=here, replicas=replicas)
+
+    def scope(self) -> AbstractContextManager:
+        return self._strategy.scope()
+
+    def batches(self, dataset: tf.data.Dataset) -> Iterator[Any]:
+        # without an end, or workers would ask each other before every step whether there is more
+        endless = dataset.repeat()
+        return iter(self._strategy.distribute_datasets_from_function(lambda _: endless))
+
+    def run(self, step: Step, arguments: tuple[Any, ...]) -> Any:
+        result = self._strategy.run(step, args=arguments)
+        return tf.nest.map_structure(
+            lambda r: self._strategy.experimental_local_results(r)[0], result
         )
+
+    def mean(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        if self.part.replicas == 1:
+            return tensors
+        here = [tf.identity(t) for t in tensors]  # on this replica's device, needed to reduce
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.MEAN, here)
+
+    def from_chief(self, arrays: list[NDArray]) -> list[NDArray]:
+        if self.workers == 1:
+            return arrays
+        chief = self.rank == 0
+        return [self.sum(a if chief else np.zeros_like(a)) for a in arrays]
+
+    def sum(self, values: NDArray) -> NDArray:
+        if self.workers == 1:
+            return values
+        total = self._sum_over_replicas(tf.constant(_reducible(values))).numpy()
+        return (total / self.part.count).astype(values.dtype)  # every replica here had them
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def _sum_over_replicas(self, values: tf.Tensor) -> tf.Tensor:
+        def add(v: tf.Tensor) -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            here = tf.identity(v)  # as in `mean`
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, here)
+
+        return self.run(add, (values,))
+
+
+class HorovodDistribution:
+    """Horovod behind the interface `Distribution`: one replica per process."""
+
+    def __init__(self) -> None:
+        require_horovod()
+        import horovod.tensorflow as hvd
+
+        hvd.init()
+        self._hvd = hvd
+        gpus = tf.config.list_physical_devices("GPU")
+        if gpus:  # by the local rank: global ranks are wrong on the second machine
+            tf.config.set_visible_devices(gpus[hvd.local_rank() % len(gpus)], "GPU")
+        self.workers, self.rank = hvd.size(), hvd.rank()
+        self.part = Part(first=self.rank, count=1, replicas=self.workers)
+
+    def scope(self) -> AbstractContextManager:
+        return nullcontext()
+
+    def batches(self, dataset: tf.data.Dataset) -> Iterator[Any]:
+        return iter(dataset)
+
+    def run(self, step: Step, arguments: tuple[Any, ...]) -> Any:
+        return step(*arguments)
+
+    def mean(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        return self._hvd.grouped_allreduce(tensors, op=self._hvd.Average)
+
+    def from_chief(self, arrays: list[NDArray]) -> list[NDArray]:
+        return [self._broadcast(a).astype(a.dtype) for a in arrays]
+
+    def _broadcast(self, values: NDArray) -> NDArray:
+        return self._hvd.broadcast(tf.constant(_reducible(values)), root_rank=0).numpy()
+
+    def sum(self, values: NDArray) -> NDArray:
+        total = self._hvd.allreduce(tf.constant(_reducible(values)), op=self._hvd.Sum)
+        return total.numpy().astype(values.dtype)
+
+
+def _reducible(values: NDArray) -> NDArray:
+    """Of a type that every backend reduces: integers below 2^53 are exact in float64."""
+    return values if values.dtype == np.float32 else values.astype(np.float64)
+
+
+def require_horovod() -> None:
+    """Raises ValueError where Horovod is not installed."""
+    _require_module("horovod", "strategy 'horovod'", "install it with tools/add_horovod.sh")
+
+
+def make_distribution(name: StrategyName) -> Distribution:
+    """Returns the distribution of that name. Call it before anything else of TensorFlow.
+
+    `auto` takes what the process was started for (`horovodrun`, TF_CONFIG), else the accelerator
+    that is there, else all GPUs, else the CPU. `one-device` is the first GPU or the CPU, `mirrored`
+    all GPUs of this machine, or all its logical CPUs where there is none.
+
+    Raises:
+      ValueError: What the strategy needs is not there.
+    """
+    name = _choose() if name == "auto" else name
+    if name == "horovod":
+        return HorovodDistribution()
+    strategies: dict[str, Callable[[], tf.distribute.Strategy]] = {
+        "one-device": lambda: tf.distribute.OneDeviceStrategy(_devices()[0]),
+        "mirrored": lambda: tf.distribute.MirroredStrategy(_devices()),
+        "multi-worker": _multi_worker,
+        "tpu": _tpu,
+        "hpu": lambda: _plugged_in("hpu"),
+        "npu": lambda: _plugged_in("npu"),
+    }
+    return TensorFlowDistribution(strategies[name]())
+
+
+def _choose() -> StrategyName:
+    """What `auto` means in this process."""
+    if "HOROVOD_SIZE" in os.environ or "OMPI_COMM_WORLD_SIZE" in os.environ:
+        return "horovod"
+    if len(_tf_config_workers()) > 1:
+        return "multi-worker"
+    if "TPU_NAME" in os.environ:
+        return "tpu"
+    for name in ("hpu", "npu"):
+        if importlib.util.find_spec(_PLUG_INS[name][0]):
+            return "hpu" if name == "hpu" else "npu"
+    return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one-device"
+
+
+def _devices() -> list[str]:
+    """All GPUs of this machine, or its CPUs where there is none."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [d.name for d in devices]
+
+
+def _tf_config_workers() -> list[str]:
+    """Addresses of all workers by TF_CONFIG, the chief first; empty without one.
+
+    Raises:
+      ValueError: TF_CONFIG is no JSON.
+    """
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        cluster = json.loads(text or "{}").get("cluster", {})
+    except (ValueError, AttributeError) as e:
+        raise ValueError(f"TF_CONFIG must be a JSON object, got {text!r} ({e})") from e
+    return [*cluster.get("chief", []), *cluster.get("worker", [])]
+
+
+def _multi_worker() -> tf.distribute.Strategy:
+    if not _tf_config_workers():
+        raise ValueError(
+            "strategy 'multi-worker' needs the addresses of all workers in TF_CONFIG, it has none:"
+            " set it as TensorFlow documents, or let `--workers N` start the workers"
+        )
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _rank(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> int:
+    """Number of this worker, the chief (or worker 0 where there is no chief) being 0."""
+    chiefs = len(resolver.cluster_spec().as_dict().get("chief", []))
+    return 0 if resolver.task_type == "chief" else chiefs + resolver.task_id
+
+
+def _tpu() -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError) as e:
+        raise ValueError(
+            f"strategy 'tpu' needs a TPU, none was found ({str(e).splitlines()[0]}): set TPU_NAME,"
+            " or take another strategy"
+        ) from e
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def _plugged_in(name: Literal["hpu", "npu"]) -> tf.distribute.Strategy:
+    """One device of a vendor's plug-in, which registers itself with TensorFlow."""
+    package, device, source = _PLUG_INS[name]
+    _require_module(package, f"strategy {name!r}", f"install {source}")
+    if name == "hpu":
+        importlib.import_module("habana_frameworks.tensorflow").load_habana_module()
+    else:
+        importlib.import_module(package).open().as_default()
+    devices = tf.config.list_logical_devices(device)
+    if not devices:
+        raise ValueError(
+            f"strategy {name!r} needs a device of type {device}, the plug-in {package} found none:"
+            " look at the driver, or take another strategy"
+        )
+    return tf.distribute.OneDeviceStrategy(devices[0].name)
+
+
+def _require_module(package: str, needed_by: str, remedy: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise ValueError(f"{needed_by} needs the Python package {package}, it is missing: {remedy}")

@@ -30,6 +30,10 @@ class ModelConfig:
       up_kernel: Kernel size of the up-sampling convolution.
       up_activation: Whether the activation follows the up-sampling.
       halve_decoder: Whether each level hands half of its channels to the up-sampling after it.
+      residual: Whether each level's two convolutions have a shortcut around them, added before the
+        last activation.
+      deep_supervision: Further outputs in training, at 1/2, 1/4 ... of the resolution, from decoder
+        levels above the bottleneck; padding `same` only.
       head_kernel: Kernel size of the convolution that makes the logits.
       dropout: Share of bottleneck activations dropped in training.
       initializer: Distribution of the initial kernels.
@@ -49,6 +53,8 @@ class ModelConfig:
     up_kernel: int = 2
     up_activation: bool = False
     halve_decoder: bool = False
+    residual: bool = False
+    deep_supervision: int = 0
     head_kernel: int = 1
     dropout: float = 0.0
     initializer: Literal["glorot_uniform", "he_normal", "he_uniform"] = "glorot_uniform"
@@ -70,6 +76,7 @@ class ModelConfig:
             self.downsample,
             "'max-pool' where model.padding is 'valid'",
         )
+        self._require_outputs()
 
     def _require_filters(self) -> None:
         many = len(self.filters) >= 2 and min(self.filters) > 0
@@ -82,6 +89,14 @@ class ModelConfig:
             self.filters,
             f"multiples of {step} (by model.group_norm_groups and model.halve_decoder)",
         )
+
+    def _require_outputs(self) -> None:
+        name, count = "model.deep_supervision", self.deep_supervision
+        most = len(self.filters) - 2
+        allowed = f"0 to {most}, by the {most + 2} levels of model.filters"
+        require(0 <= count <= most, name, count, allowed)
+        same = self.padding == "same" or count == 0
+        require(same, name, count, "0 where model.padding is 'valid'")
 
     @property
     def downscale(self) -> int:

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from beam_preprocess.atomic import write_text
 
 HISTORY = "history.jsonl"
+Scalars = dict[str, float]
 _log = logging.getLogger(__name__)
 
 
@@ -23,67 +25,82 @@ class Progress:
       title: What is trained, such as `Trainer-fold-0`.
       steps: Steps of the whole training.
       start: Steps that are done already.
-      log_dir: Folder of the TensorBoard events and of the history.
+      log_dir: Folder of the TensorBoard events and of the history; None reports nothing, as in
+        every worker but the chief.
       every: Steps between two reports.
+      crops_per_step: Crops of all devices together.
     """
 
-    def __init__(self, title: str, *, steps: int, start: int, log_dir: Path, every: int):
+    def __init__(
+        self,
+        title: str,
+        *,
+        steps: int,
+        start: int,
+        log_dir: Path | None,
+        every: int,
+        crops_per_step: int,
+    ):
         self._title, self._steps, self._every = title, steps, every
-        self._losses: list[tf.Tensor] = []
+        self._crops_per_step = crops_per_step
+        self._values: list[Scalars] = []
         self._since = time.monotonic()
-        self._history = log_dir / HISTORY
-        _cut_history(self._history, start)
-        self._writer = tf.summary.create_file_writer(str(log_dir))
-        self._bar = (
-            tqdm(total=steps, initial=start, desc=title, unit="step", dynamic_ncols=True)
-            if sys.stderr.isatty()
-            else None
-        )
+        self._history = log_dir / HISTORY if log_dir else None
+        self._writer = None
+        self._bar = None
+        if log_dir:
+            _cut_history(log_dir / HISTORY, start)
+            self._writer = tf.summary.create_file_writer(str(log_dir))
+            if sys.stderr.isatty():
+                self._bar = tqdm(
+                    total=steps, initial=start, desc=title, unit="step", dynamic_ncols=True
+                )
 
-    def step(self, number: int, loss: tf.Tensor) -> None:
-        """Takes the loss of step `number` (1-based); reports every so many steps and at the last.
+    def step(self, number: int, values: Scalars) -> None:
+        """Takes the scalars of step `number` (1-based); reports every so many steps, and the last.
 
-        Raises:
-          FloatingPointError: The loss is NaN or infinite.
+        A report has the mean `loss` and `gradient_norm` since the one before, and the others as
+        they are now.
         """
-        self._losses.append(loss)
+        self._values.append(values)
         if self._bar:
             self._bar.update()
         if number % self._every == 0 or number == self._steps:
             self._report(number)
 
-    def check(self, number: int) -> None:
-        """Raises FloatingPointError where a loss since the last report is NaN or infinite."""
-        if self._losses:
-            self._mean_loss(number)
-
-    def _mean_loss(self, number: int) -> float:
-        mean = float(tf.reduce_mean(tf.stack(self._losses)))
-        if not math.isfinite(mean):
-            first = number - len(self._losses) + 1
-            raise FloatingPointError(
-                f"{self._title}: the loss must be finite, it is {mean} in steps {first} to"
-                f" {number}: lower trainer.learning_rate, or set trainer.precision to float32"
-            )
-        return mean
+    def note(self, number: int, values: Scalars) -> None:
+        """Reports what was measured after step `number`, such as a validation."""
+        self._write(number, values)
+        if self._history:
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+            _log.info("%s: step %d of %d, %s", self._title, number, self._steps, shown)
+        self._since = time.monotonic()  # what took that time was no step
 
     def _report(self, number: int) -> None:
-        mean = self._mean_loss(number)
-        rate = len(self._losses) / max(time.monotonic() - self._since, 1e-9)
-        self._losses, self._since = [], time.monotonic()
-        self._write(number, {"loss": mean, "steps_per_second": rate})
-        self._show(number, mean, rate)
+        rate = len(self._values) / max(time.monotonic() - self._since, 1e-9)
+        means = {
+            name: statistics.fmean(v[name] for v in self._values)
+            for name in ("loss", "gradient_norm")
+        }
+        rates = {"steps_per_second": rate, "crops_per_second": rate * self._crops_per_step}
+        self._write(number, self._values[-1] | means | rates)
+        self._values, self._since = [], time.monotonic()
+        self._show(number, means["loss"], rate)
 
-    def _write(self, number: int, scalars: dict[str, float]) -> None:
+    def _write(self, number: int, scalars: Scalars) -> None:
+        if not self._history or not self._writer:
+            return
         with self._writer.as_default(step=number):
             for name, value in scalars.items():
                 tf.summary.scalar(name, value)
         with self._history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": number} | scalars) + "\n")
+            file.write(json.dumps({"step": number} | _no_nan(scalars)) + "\n")
 
     def _show(self, number: int, loss: float, rate: float) -> None:
         if self._bar:
             self._bar.set_postfix(loss=f"{loss:.4f}")
+            return
+        if not self._history:
             return
         left = (self._steps - number) / rate
         _log.info(
@@ -93,13 +110,19 @@ class Progress:
 
     def close(self) -> None:
         """Flushes what was written."""
-        self._writer.close()
+        if self._writer:
+            self._writer.close()
         if self._bar:
             self._bar.close()
 
 
+def _no_nan(scalars: Scalars) -> dict[str, float | None]:
+    """JSON has no NaN: None stands for it."""
+    return {name: value if math.isfinite(value) else None for name, value in scalars.items()}
+
+
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """The reports of a training, oldest first: step, loss, steps_per_second."""
+    """The reports of a training, oldest first: step, and what `Progress` was given and measured."""
     path = folder / HISTORY
     if not path.exists():
         return []

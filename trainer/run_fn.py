@@ -12,7 +12,9 @@ from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config_io import from_dict
 from trainer.batches import RecordInfo
 from trainer.config import InferenceConfig, TrainerConfig
-from trainer.loop import RunFolder, train
+from trainer.job import TrainingJob
+from trainer.launch import run_job
+from trainer.loop import RunFolder
 from trainer.model_config import ModelConfig
 from trainer.model_folder import TRAINING_CASES, ServingSpec
 from trainer.serving import export
@@ -39,7 +41,9 @@ def run_fn(fn_args: Any) -> None:
         rank=dataset.rank, channels=len(dataset.channels), foreground=dataset.foreground
     )
     folder = RunFolder(path=root / _run_name(given, cases), title=given["title"])
-    network = train(cases, info, model, config, folder)
+    network = run_job(
+        TrainingJob(cases=tuple(cases), info=info, model=model, config=config, folder=folder)
+    )
     export(network, model, _serving_spec(given, dataset), fn_args.serving_model_dir)
     beside = Path(fn_args.serving_model_dir).parent / TRAINING_CASES
     write_text(beside, training_cases_json(cases))

@@ -1,4 +1,4 @@
-"""Hard scores of one case: counts of voxels first, then dice and IoU from the counts."""
+"""Hard scores of one case by label and region, and what many cases give together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,51 +8,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from beam_preprocess.case import DatasetInfo
-
-
-@dataclass(frozen=True, kw_only=True)
-class Overlap:
-    """Voxel counts of a truth, a prediction and what they share."""
-
-    intersection: int
-    truth: int
-    prediction: int
-
-
-def overlap(
-    truth: NDArray[np.uint8], prediction: NDArray[np.uint8], values: Sequence[int]
-) -> Overlap:
-    """Counts the voxels whose label is among `values`.
-
-    Raises:
-      ValueError: The shapes differ.
-    """
-    if truth.shape != prediction.shape:
-        raise ValueError(
-            f"truth and prediction must have one shape, got {truth.shape} and {prediction.shape}"
-        )
-    t, p = np.isin(truth, values), np.isin(prediction, values)
-    return Overlap(
-        intersection=int(np.count_nonzero(t & p)),
-        truth=int(np.count_nonzero(t)),
-        prediction=int(np.count_nonzero(p)),
-    )
-
-
-EMPTY_SCORES = {"brats": 1.0, "nan": float("nan"), "reference": 0.0}
-"""Score where truth and prediction are both empty: the BraTS challenge's, none, the references'."""
-
-
-def dice(counts: Overlap, *, empty: str) -> float:
-    """2 |T and P| / (|T| + |P|), 0 to 1; `EMPTY_SCORES[empty]` where both are empty."""
-    total = counts.truth + counts.prediction
-    return 2 * counts.intersection / total if total else EMPTY_SCORES[empty]
-
-
-def iou(counts: Overlap, *, empty: str) -> float:
-    """|T and P| / |T or P|, 0 to 1; `EMPTY_SCORES[empty]` where both are empty."""
-    union = counts.truth + counts.prediction - counts.intersection
-    return counts.intersection / union if union else EMPTY_SCORES[empty]
+from trainer.overlap import Overlap, dice, iou, overlap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +39,7 @@ def score_regions(
     Args:
       truth, prediction: Label values of one case.
       info: Labels and regions of the dataset.
-      empty: Key of `EMPTY_SCORES`.
+      empty: Key of `overlap.EMPTY_SCORES`.
 
     Returns:
       Metric name -> (value, counts or None).
@@ -107,7 +63,7 @@ def score_defects(
     Args:
       truth, prediction: Masks [H, W], not 0 where defective.
       probability: float32 [H, W].
-      empty: Key of `EMPTY_SCORES`.
+      empty: Key of `overlap.EMPTY_SCORES`.
 
     Returns:
       Metric name -> (value, counts or None).

@@ -9,7 +9,7 @@ share one staging folder.
 import glob
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -35,12 +35,26 @@ def stage(patterns: Sequence[str], folder: Path) -> list[StagedCase]:
     Raises:
       ValueError: No record was found, or a case id is there twice.
     """
-    cases = sorted(_stage_record(r, folder) for r in read_all(patterns))
+    return stage_records(read_all(patterns), folder, source=str(list(patterns)))
+
+
+def stage_records(records: Iterable[bytes], folder: Path, *, source: str) -> list[StagedCase]:
+    """Stages normalised records, sorted by case id.
+
+    Args:
+      records: As `read_all` yields them.
+      folder: Of the staged cases.
+      source: Where they come from, for errors.
+
+    Raises:
+      ValueError: There is no record, or a case id is there twice.
+    """
+    cases = sorted(_stage_record(r, folder) for r in records)
     if not cases:
-        raise ValueError(f"no records found in {list(patterns)}: run the data steps first")
+        raise ValueError(f"no records found in {source}: run the data steps first")
     for one, other in pairwise(cases):
         if one.case_id == other.case_id:
-            raise ValueError(f"case {one.case_id} is there twice in {list(patterns)}")
+            raise ValueError(f"case {one.case_id} is there twice in {source}")
     return cases
 
 

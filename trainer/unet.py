@@ -1,20 +1,18 @@
 """The UNet, 2D and 3D, as a Keras graph: a batch of normalised images in, float32 logits out.
 
+It is written for any Keras backend.
+
 Shapes: B batch, S spatial axes (H W or X Y Z), C channels, K classes; channels are last.
 """
 
-import math
 import zlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import keras
-from keras import ops
 
+from trainer.layers import GroupNorm, LeakyRelu
 from trainer.model_config import ModelConfig
-
-NORM_EPSILON = 1e-6
-LEAKY_SLOPE = 0.01
 
 DtypePolicy = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
@@ -36,7 +34,9 @@ def build_unet(
       dtype_policy: Keras dtype policy of every layer; variables and logits are float32 in each.
 
     Returns:
-      Model from [B, *S, C] to logits [B, *S', K], where S' = `config.output_size(S)`.
+      Model from [B, *S, C] to logits [B, *S', K], where S' = `config.output_size(S)`. With
+      `config.deep_supervision` it returns a list of logits where it is called with training=True:
+      [B, *S, K], [B, *S/2, K], [B, *S/4, K] ...
     """
     make = _Layers(config, seed, dtype_policy)
     sizes = (None,) * config.rank
@@ -48,12 +48,34 @@ def build_unet(
         skips.append(x)
     if config.dropout > 0:
         x = make.dropout("bottleneck_dropout")(x)
+    logits: list[Any] = []
     for level in reversed(range(len(config.filters) - 1)):
         x = make.decoder_level(x, skips[level], level)
-    x = make.conv("head", config.classes, config.head_kernel)(x)
+        if level <= config.deep_supervision:
+            logits.insert(0, make.head(x, level))
 
-    logits = keras.layers.Activation("linear", dtype="float32", name="logits")(x)
-    return keras.Model(inputs, logits, name=f"unet{config.rank}d")
+    name = f"unet{config.rank}d"
+    if config.deep_supervision > 0:
+        return DeeplySupervised(inputs, logits, name=name)
+    return keras.Model(inputs, logits[0], name=name)
+
+
+@keras.saving.register_keras_serializable(package="unet_tfx")
+class DeeplySupervised(keras.Model):
+    """Gives all of its outputs where it is called with training=True, and else the first alone.
+
+    The variables are the same either way.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        outputs = super().call(inputs, training=training, mask=mask)
+        return outputs if training else outputs[0]
+
+    def compute_output_spec(
+        self, inputs: Any, training: bool | None = None, mask: Any = None
+    ) -> Any:
+        outputs = super().compute_output_spec(inputs, training=training, mask=mask)
+        return outputs if training else outputs[0]
 
 
 @dataclass(frozen=True)
@@ -71,8 +93,7 @@ class _Layers:
             strides = 2
         elif level > 0:
             x = self._ranked("MaxPooling{}D", f"{name}_pool", pool_size=2)(x)
-        x = self._conv_unit(x, f"{name}_conv1", filters, strides=strides)
-        return self._conv_unit(x, f"{name}_conv2", filters)
+        return self._block(x, name, (filters, filters), strides=strides)
 
     def decoder_level(self, x: Any, skip: Any, level: int) -> Any:
         """[B, *S, C], skip [B, *2S, C'] -> [B, *2S, C''] (valid: skip larger, result smaller)."""
@@ -82,8 +103,13 @@ class _Layers:
         if crop > 0:
             skip = self._ranked("Cropping{}D", f"{name}_crop", cropping=crop)(skip)
         x = keras.layers.Concatenate(name=f"{name}_concat", dtype=self.dtype)([x, skip])
-        x = self._conv_unit(x, f"{name}_conv1", first)
-        return self._conv_unit(x, f"{name}_conv2", second)
+        return self._block(x, name, (first, second))
+
+    def head(self, x: Any, level: int) -> Any:
+        """Logits of decoder `level`: [B, *S, C] -> float32 [B, *S, K]. Below level 0 1-wide."""
+        kernel, after = (self.config.head_kernel, "") if level == 0 else (1, f"{level}")
+        x = self.conv(f"head{after}", self.config.classes, kernel)(x)
+        return keras.layers.Activation("linear", dtype="float32", name=f"logits{after}")(x)
 
     def conv(
         self, name: str, filters: int, kernel: int, *, strides: int = 1, use_bias: bool = True
@@ -105,11 +131,34 @@ class _Layers:
         rate, seed = self.config.dropout, self._layer_seed(name)
         return keras.layers.Dropout(rate, seed=seed, name=name, dtype=self.dtype)
 
-    def _conv_unit(self, x: Any, name: str, filters: int, *, strides: int = 1) -> Any:
-        x = self.conv(name, filters, 3, strides=strides, use_bias=self.config.conv_bias)(x)
-        if self.config.norm != "none":
-            x = self._norm(f"{name}_norm")(x)
-        return self._activation(f"{name}_act")(x)
+    def _block(self, x: Any, name: str, filters: tuple[int, int], *, strides: int = 1) -> Any:
+        """Two convolutions, each with its norm and activation; residual: see `_shortcut`."""
+        options = {"strides": strides, "use_bias": self.config.conv_bias}
+        y = self._normed_conv(x, f"{name}_conv1", filters[0], 3, **options)
+        y = self._activation(f"{name}_conv1_act")(y)
+        y = self._normed_conv(y, f"{name}_conv2", filters[1], 3, use_bias=self.config.conv_bias)
+        if self.config.residual:
+            shortcut = self._shortcut(x, name, filters[1], strides=strides)
+            y = keras.layers.Add(name=f"{name}_add", dtype=self.dtype)([y, shortcut])
+        return self._activation(f"{name}_conv2_act")(y)
+
+    def _shortcut(self, x: Any, name: str, filters: int, *, strides: int) -> Any:
+        """What a residual block adds before its second activation, as in nnU-Net's ResEnc.
+
+        Where the block has a stride, x is average-pooled (ResNet-D, arXiv:1812.01187); where it
+        changes the channels, projected by a 1-wide convolution without bias and a norm.
+        """
+        if strides > 1:
+            x = self._ranked("AveragePooling{}D", f"{name}_shortcut_pool", pool_size=strides)(x)
+        if self.config.padding == "valid":  # the block's convolutions lose two pixels per side
+            x = self._ranked("Cropping{}D", f"{name}_shortcut_crop", cropping=2)(x)
+        if x.shape[-1] != filters:
+            x = self._normed_conv(x, f"{name}_shortcut", filters, 1, use_bias=False)
+        return x
+
+    def _normed_conv(self, x: Any, name: str, filters: int, kernel: int, **options: Any) -> Any:
+        x = self.conv(name, filters, kernel, **options)(x)
+        return x if self.config.norm == "none" else self._norm(f"{name}_norm")(x)
 
     def _up_sample(self, x: Any, name: str, filters: int) -> Any:
         """[B, *S, C] -> [B, *2S, filters], for either padding of the network."""
@@ -129,18 +178,15 @@ class _Layers:
         return self._activation(f"{name}_act")(x) if self.config.up_activation else x
 
     def _norm(self, name: str) -> Any:
-        options: dict[str, Any] = {"name": name, "dtype": self.dtype}
-        if self.config.norm == "instance":
-            return InstanceNorm(**options)
         if self.config.norm == "batch":
-            return keras.layers.BatchNormalization(**options)
-        groups = self.config.group_norm_groups
-        return keras.layers.GroupNormalization(groups, epsilon=NORM_EPSILON, **options)
+            return keras.layers.BatchNormalization(name=name, dtype=self.dtype)
+        groups = self.config.group_norm_groups if self.config.norm == "group" else None
+        return GroupNorm(groups=groups, name=name, dtype=self.dtype)
 
     def _activation(self, name: str) -> Any:
         if self.config.activation == "relu":
             return keras.layers.ReLU(name=name, dtype=self.dtype)
-        return keras.layers.LeakyReLU(LEAKY_SLOPE, name=name, dtype=self.dtype)
+        return LeakyRelu(name=name, dtype=self.dtype)
 
     def _ranked(self, kind: str, name: str, **options: Any) -> Any:
         """The layer `kind` of the network's rank: "Conv{}D" is Conv3D where the rank is 3."""
@@ -152,68 +198,3 @@ class _Layers:
 
     def _layer_seed(self, name: str) -> int:
         return zlib.crc32(f"{self.seed}/{name}".encode()) & 0x7FFFFFFF
-
-
-@keras.saving.register_keras_serializable(package="unet_tfx")
-class InstanceNorm(keras.layers.Layer):
-    """Normalises each channel of each sample over its spatial axes (arXiv:1607.08022).
-
-    [B, *S, C] -> [B, *S, C] of the policy's compute dtype. Statistics, gain and offset are float32.
-    """
-
-    def __init__(self, *, epsilon: float = NORM_EPSILON, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.epsilon = epsilon
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        shape, options = (input_shape[-1],), {"dtype": "float32", "autocast": False}
-        self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones", **options)
-        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros", **options)
-
-    def call(self, x: Any) -> Any:
-        # Reshaping also makes them tensors: a custom gradient must not meet variables.
-        shape = (1,) * (len(x.shape) - 1) + (-1,)
-        gamma, beta = ops.reshape(self.gamma, shape), ops.reshape(self.beta, shape)
-        return instance_norm(x, gamma, beta, epsilon=self.epsilon)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "epsilon": self.epsilon}
-
-
-def instance_norm(x: Any, gamma: Any, beta: Any, *, epsilon: float) -> Any:
-    """Gamma * (x - mean) / sqrt(var + epsilon) + beta, with mean and var over the spatial axes.
-
-    x [B, *S, C], gamma and beta [1, ..., 1, C] -> [B, *S, C] of x's dtype.
-
-    The gradient is written out because automatic differentiation is slower, and under mixed
-    precision keeps a float32 copy of every activation. With z = (x - mean) / std and g the
-    incoming gradient: dx = gamma / std * (g - mean(g) - z * mean(g * z)) (Ioffe and Szegedy,
-    arXiv:1502.03167, section 3).
-    """
-    axes = tuple(range(1, len(x.shape) - 1))
-
-    @ops.custom_gradient
-    def normalise(x: Any, gamma: Any, beta: Any) -> Any:
-        x_32 = ops.cast(x, "float32")
-        mean, variance = ops.moments(x_32, axes, keepdims=True)
-        inverse_std = ops.rsqrt(variance + epsilon)
-        scale = gamma * inverse_std
-        y = ops.cast(x_32 * scale + (beta - mean * scale), x.dtype)
-
-        def gradient(*args: Any, upstream: Any = None) -> tuple[Any, Any, Any]:
-            g = ops.cast(args[0] if upstream is None else upstream, "float32")
-            centred = ops.cast(x, "float32") - mean
-            mean_g = ops.mean(g, axes, keepdims=True)
-            mean_gz = ops.mean(g * centred, axes, keepdims=True) * inverse_std
-            dx = g * scale - centred * (scale * inverse_std * mean_gz) - scale * mean_g
-            voxels = ops.cast(math.prod(ops.shape(x)[1:-1]), "float32")
-            dgamma = voxels * ops.sum(mean_gz, axis=0, keepdims=True)
-            dbeta = voxels * ops.sum(mean_g, axis=0, keepdims=True)
-            return ops.cast(dx, x.dtype), dgamma, dbeta
-
-        return y, gradient
-
-    return normalise(x, gamma, beta)

@@ -124,7 +124,7 @@ def _read_pictures(
 
 
 def _read_curve(fold: int, folder: str) -> Curve:
-    points = tuple((r["step"], r["loss"]) for r in read_history(Path(folder)))
+    points = tuple((r["step"], r["loss"]) for r in read_history(Path(folder)) if "loss" in r)
     return Curve(name=f"Fold {fold}", points=points)
 
 

@@ -1,11 +1,13 @@
 """The rules of a run config, those between its sections above all."""
 
+import re
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
 from pipeline.config import PipelineConfig, RunConfig
 from pipeline.recipes import RECIPES, brats, dagm
+from trainer.loss_config import LossConfig
 from trainer.presets import PRESETS
 
 
@@ -67,7 +69,7 @@ def test_crop_of_a_valid_network_has_its_own_sizes():
     config = replace(
         dagm(),
         model=PRESETS["unet2d-medical"],
-        trainer=replace(dagm().trainer, crop=(572, 572), loss="ce"),
+        trainer=replace(dagm().trainer, crop=(572, 572)),
         inference=replace(dagm().inference, window=(572, 556)),
     )
     assert config.model.output_size(config.trainer.crop) == (388, 388)
@@ -75,18 +77,14 @@ def test_crop_of_a_valid_network_has_its_own_sizes():
         with_crop(config, (568, 572))
 
 
-@pytest.mark.parametrize("loss", ["dice+ce", "dice", "ce"])
-def test_softmax_losses_need_more_than_one_class(loss):
-    softmax = replace(brats(), trainer=replace(brats().trainer, loss=loss))
-    assert (softmax.trainer.loss, softmax.model.classes) == (loss, 4)
-    message = f"^trainer.loss must be 'bce' for one-logit .* model.classes is 1, got '{loss}'$"
-    with pytest.raises(ValueError, match=message.replace("+", r"\+")):
-        replace(dagm(), trainer=replace(dagm().trainer, loss=loss))
-
-
-def test_bce_needs_one_logit():
-    with pytest.raises(ValueError, match=r"^trainer.loss must be .*classes is 4, got 'bce'$"):
-        replace(brats(), trainer=replace(brats().trainer, loss="bce"))
+@pytest.mark.parametrize(("recipe", "loss"), [(dagm, "dice+ce"), (brats, "bce")])
+def test_loss_must_suit_the_network(recipe, loss):
+    """In the reference profile: the corrected losses suit any network."""
+    trainer = replace(recipe().trainer, loss=LossConfig(name=loss, profile="reference"))
+    with pytest.raises(
+        ValueError, match=rf"^trainer.loss.name must be .* got {re.escape(repr(loss))}$"
+    ):
+        replace(recipe(), trainer=trainer)
 
 
 def test_configs_are_frozen_and_equal_by_value():

@@ -100,7 +100,7 @@ def test_values_get_their_types():
         (["--zzz", "1"], ["unrecognized arguments: --zzz 1: " + HELP]),
         (["extra"], ["unrecognized arguments: extra: " + HELP]),
         (["--print_config"], ["did you mean print-config?"]),
-        (["--trainer", '{"sampels": 4}'], ["'sampels'", "did you mean trainer.samples?"]),
+        (["--trainer", '{"sampels": 4}'], ["'sampels'", "did you mean trainer.samples"]),
     ],
     ids=lambda value: " ".join(value) if value[-1] != HELP and "did" not in value[-1] else "",
 )
@@ -127,7 +127,7 @@ def test_no_hint_where_nothing_is_near():
         ("model.filters", "8", "a list"),
         ("trainer.augment.brightness", "high", "a number"),
         ("preprocessing.clip_percentiles", "[1, 2, 3]", "a list of 2"),
-        ("trainer.loss", "mse", "one of 'dice+ce', 'dice', 'ce', 'bce'"),
+        ("trainer.precision", "float8", "one of 'float32', 'bfloat16', 'float16'"),
         ("model.rank", "4", "one of 2, 3"),
     ],
 )
@@ -170,7 +170,7 @@ def test_wrong_nested_value(field, value, message):
             "trainer.augment.brightness must be at least 0 and below 1, got 2.0",
         ),
         (["--trainer.crop", "[100,96,96]"], "(nearest: 96, 128), got 100"),
-        (["--trainer.loss", "bce"], "model.classes is 4, got 'bce'"),
+        (["--trainer.loss.name", "bce"], "trainer.loss.name must be one of 'dice+ce', 'dice'"),
     ],
 )
 def test_out_of_range(argv, message):

@@ -8,6 +8,7 @@ import pytest
 from pipeline.config import BEAM_NODES, PipelineConfig
 from pipeline.fingerprints import CODE, code_fingerprint
 from pipeline.recipes import RECIPES, brats, brats_demo, dagm
+from trainer.loss_config import LossConfig
 from trainer.presets import PRESETS
 
 pytestmark = pytest.mark.slow
@@ -272,7 +273,7 @@ def test_photographs_take_one_logit_or_two_classes(dag):
         config = replace(
             dagm(),
             model=replace(PRESETS["unet2d-dagm"], classes=classes),
-            trainer=replace(dagm().trainer, loss="bce" if classes == 1 else "ce"),
+            trainer=replace(dagm().trainer, loss=LossConfig()),
         )
         assert dag.check_network(config, DAGM) is None
     config = replace(config, model=replace(config.model, classes=3))

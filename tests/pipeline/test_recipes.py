@@ -52,4 +52,4 @@ def test_networks_are_those_of_the_references():
 
 def test_steps_of_the_brats_recipe():
     """32000 crops, two a step."""
-    assert RECIPES["brats"]().trainer.steps == 16000
+    assert RECIPES["brats"]().trainer.steps(1) == 16000

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainer.augment_config import AugmentConfig
 from trainer.batches import RecordInfo, training_batches
-from trainer.config import AugmentConfig, TrainerConfig
+from trainer.config import TrainerConfig
 from trainer.staging import StagedCase, stage
 
 PLAIN = AugmentConfig(flips=False, rotations=False, brightness=0.0)
@@ -78,12 +79,12 @@ def test_stream_from_a_step_is_the_tail_of_the_whole_stream(
 ) -> None:
     whole = batches_of(photographs, photograph_info, CONFIG)
     tail = batches_of(photographs, photograph_info, CONFIG, start)
-    assert len(whole) == CONFIG.steps
+    assert len(whole) == CONFIG.steps(1)
     assert_equal_streams(tail, whole[start:])
 
 
 def test_stream_from_the_last_step_is_empty(photographs, photograph_info) -> None:
-    assert batches_of(photographs, photograph_info, CONFIG, CONFIG.steps) == []
+    assert batches_of(photographs, photograph_info, CONFIG, CONFIG.steps(1)) == []
 
 
 def test_stream_does_not_depend_on_the_order_or_the_folder_of_the_cases(

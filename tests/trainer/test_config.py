@@ -6,17 +6,23 @@ from dataclasses import replace
 import pytest
 
 from beam_preprocess.config_io import from_dict, from_json, to_json
-from trainer.config import AugmentConfig, EvaluationConfig, InferenceConfig, TrainerConfig
+from trainer.augment_config import AugmentConfig
+from trainer.config import EvaluationConfig, InferenceConfig, TrainerConfig, ValidationConfig
+from trainer.optimizer_config import OptimizerConfig
 
 TRAINER = TrainerConfig(samples=100, batch_size=8, crop=(32, 32, 16))
 INFERENCE = InferenceConfig(window=(32, 32, 16))
 
 
 @pytest.mark.parametrize(
-    ("samples", "batch_size", "steps"), [(100, 8, 12), (96, 8, 12), (8, 8, 1), (32000, 2, 16000)]
+    ("samples", "batch_size", "replicas", "steps"),
+    [(100, 8, 1, 12), (96, 8, 1, 12), (8, 8, 1, 1), (32000, 2, 1, 16000), (32000, 2, 8, 2000)],
 )
-def test_steps_leave_out_the_incomplete_batch(samples: int, batch_size: int, steps: int) -> None:
-    assert replace(TRAINER, samples=samples, batch_size=batch_size).steps == steps
+def test_steps_leave_out_the_incomplete_batch(
+    samples: int, batch_size: int, replicas: int, steps: int
+) -> None:
+    config = replace(TRAINER, samples=samples, batch_size=batch_size)
+    assert config.steps(replicas) == steps
 
 
 @pytest.mark.parametrize(
@@ -26,6 +32,30 @@ def test_steps_leave_out_the_incomplete_batch(samples: int, batch_size: int, ste
         (TRAINER, "samples", 7, r"trainer\.samples must be at least one batch \(8\), got 7"),
         (TRAINER, "batch_size", 0, r"trainer\.batch_size must be above 0, got 0"),
         (TRAINER, "learning_rate", 0.0, r"trainer\.learning_rate must be above 0, got 0\.0"),
+        (
+            replace(TRAINER, strategy="multi-worker", workers=4),
+            "samples",
+            31,
+            r"trainer\.samples must be at least one batch \(32\), got 31",
+        ),
+        (
+            TRAINER,
+            "workers",
+            2,
+            r"trainer\.strategy must be 'multi-worker' or 'horovod' with 2 workers"
+            r" \(trainer\.workers\), got 'auto'",
+        ),
+        (
+            TRAINER,
+            "optimizer",
+            OptimizerConfig(accumulate_parts=3),
+            r"trainer\.optimizer\.accumulate_parts must be a divisor of trainer\.batch_size, 8,"
+            " got 3",
+        ),
+        (TRAINER, "checkpoint_minutes", -1, r"trainer\.checkpoint_minutes must be 0 or more, .*"),
+        (ValidationConfig(), "share", 1.0, r"trainer\.validation\.share must be 0 or more, .*1\.0"),
+        (ValidationConfig(), "patience", -1, r"trainer\.validation\.patience must be 0 or .*-1"),
+        (TRAINER, "keep_checkpoints", 0, r"trainer\.keep_checkpoints must be above 0, got 0"),
         (TRAINER, "checkpoint_steps", 0, r"trainer\.checkpoint_steps must be above 0, got 0"),
         (TRAINER, "log_steps", -1, r"trainer\.log_steps must be above 0, got -1"),
         (TRAINER, "crop", (8,), r"trainer\.crop must be 2 or 3 sizes above 0, got \(8,\)"),
@@ -93,7 +123,11 @@ def test_config_survives_json(config: object) -> None:
 
 @pytest.mark.parametrize(
     ("values", "word"),
-    [({"loss": "focal"}, "focal"), ({"stategy": "mirrored"}, "stategy"), ({"crop": "x"}, "crop")],
+    [
+        ({"loss": {"nam": "focal"}}, "nam"),
+        ({"stategy": "mirrored"}, "stategy"),
+        ({"crop": "x"}, "crop"),
+    ],
 )
 def test_what_does_not_fit_is_rejected_on_the_way_from_json(values: dict, word: str) -> None:
     given = {"samples": 100, "batch_size": 8, "crop": [32, 32, 16]} | values

@@ -9,17 +9,17 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from beam_preprocess.datasets.dagm import DAGM
-from trainer.batches import RecordInfo
+from trainer.batches import Part, RecordInfo
 from trainer.config import InferenceConfig, TrainerConfig
-from trainer.distribution import check_batch, make_strategy
+from trainer.distribution import make_distribution
 from trainer.loop import RunFolder, train
+from trainer.loss_config import LossConfig
 from trainer.model_config import ModelConfig
 from trainer.model_folder import ServingSpec
 from trainer.progress import Progress
@@ -37,11 +37,12 @@ SPEC = ServingSpec(
 
 
 def config(strategy: str) -> TrainerConfig:
+    """Batches of 4: on two devices 2 each."""
     return TrainerConfig(
         samples=32,
-        batch_size=4,
+        batch_size=2 if strategy == "mirrored" else 4,
         crop=(8, 8),
-        loss="bce",
+        loss=LossConfig(name="ce"),
         learning_rate=1e-2,
         strategy=strategy,
         checkpoint_steps=3,
@@ -68,11 +69,11 @@ def main(root: Path) -> None:
         patch.setattr(Progress, "step", interrupted)
         weights("mirrored")
     result |= weights("mirrored")
-    replicas = make_strategy("mirrored").num_replicas_in_sync
+    replicas = make_distribution("mirrored").part.replicas
     np.savez(root / "weights.npz", replicas=replicas, **result)
 
 
-def interrupted(self: Progress, number: int, loss: tf.Tensor) -> None:
+def interrupted(self: Progress, number: int, values: dict[str, float]) -> None:
     if number == 5:
         raise KeyboardInterrupt
 
@@ -102,33 +103,64 @@ def test_two_devices_train_what_one_does(tmp_path: Path, make_record, write_file
     np.testing.assert_array_equal(label, np.where(probabilities[..., 0] >= 0.5, 255, 0))
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [("one-device", tf.distribute.OneDeviceStrategy), ("mirrored", tf.distribute.MirroredStrategy)],
-)
-def test_strategy_by_name(name: str, kind: type) -> None:
-    strategy = make_strategy(name)
-    assert isinstance(strategy, kind)
+@pytest.mark.parametrize("name", ["one-device", "mirrored", "auto"])
+def test_one_process_has_all_replicas(name: str) -> None:
+    distribution = make_distribution(name)
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    expected = 1 if name == "one-device" else len(devices)
-    assert strategy.num_replicas_in_sync == expected
+    replicas = 1 if name == "one-device" else len(devices)
+    assert (distribution.workers, distribution.rank) == (1, 0)
+    assert distribution.part == Part(first=0, count=replicas, replicas=replicas)
+    values = np.array([1.5, -2.0])
+    np.testing.assert_array_equal(distribution.sum(values), values)
+    [same] = distribution.from_chief([values])
+    np.testing.assert_array_equal(same, values)
 
 
-def test_batch_must_divide_over_the_devices() -> None:
-    strategy = SimpleNamespace(num_replicas_in_sync=3)
-    check_batch(6, strategy)
-    message = r"^trainer\.batch_size must be a multiple of the 3 devices, got 8$"
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("multi-worker", r"needs the addresses of all workers in TF_CONFIG, .* `--workers N`"),
+        ("tpu", r"^strategy 'tpu' needs a TPU, none was found \(.*\): set TPU_NAME, or take"),
+        ("hpu", r"^strategy 'hpu' needs the Python package habana_frameworks, .* install Habana's"),
+        ("npu", r"^strategy 'npu' needs the Python package npu_device, it is missing: .* Ascend's"),
+    ],
+)
+def test_what_a_strategy_needs_is_told(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        check_batch(8, strategy)
+        make_distribution(name)
 
 
-def test_training_checks_its_batch(tmp_path: Path, photographs, photograph_info, monkeypatch):
-    """Before anything is written."""
-    strategy = SimpleNamespace(num_replicas_in_sync=3)
-    monkeypatch.setattr("trainer.loop.make_strategy", lambda _: strategy)
-    with pytest.raises(ValueError, match="multiple of the 3 devices, got 4"):
-        train(photographs, photograph_info, NETWORK, config("mirrored"), RunFolder(path=tmp_path))
-    assert not list(tmp_path.iterdir())
+PLUG_INS = {
+    "hpu": (
+        "habana_frameworks/tensorflow.py",
+        "def load_habana_module():\n    print('loaded')\n",
+    ),
+    "npu": (
+        "npu_device.py",
+        "class open:\n    def as_default(self):\n        print('loaded')\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLUG_INS)
+def test_plug_in_is_loaded_and_a_missing_device_is_told(
+    name: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    """A stand-in for the vendor's package, which registers no device."""
+    file, code = PLUG_INS[name]
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "modules", sys.modules.copy())  # the stand-in does not stay
+    with pytest.raises(ValueError, match=f"needs a device of type {name.upper()}, .* found none"):
+        make_distribution(name)
+    assert capsys.readouterr().out == "loaded\n"
+
+
+def test_tf_config_must_be_json(monkeypatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", "{cluster")
+    with pytest.raises(ValueError, match=r"^TF_CONFIG must be a JSON object, got '{cluster'"):
+        make_distribution("auto")
 
 
 if __name__ == "__main__":

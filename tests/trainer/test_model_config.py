@@ -34,6 +34,16 @@ TINY = PRESETS["unet3d-tiny"]
         ("head_kernel", 2, "model.head_kernel must be odd and above 0, got 2"),
         ("dropout", 1.0, "model.dropout must be at least 0 and below 1, got 1.0"),
         (
+            "deep_supervision",
+            2,
+            "model.deep_supervision must be 0 to 1, by the 3 levels of model.filters, got 2",
+        ),
+        (
+            "deep_supervision",
+            -1,
+            "model.deep_supervision must be 0 to 1, by the 3 levels of model.filters, got -1",
+        ),
+        (
             "padding",
             "valid",
             "model.downsample must be 'max-pool' where model.padding is 'valid', got 'stride'",
@@ -45,6 +55,12 @@ def test_error_names_field_value_and_what_is_allowed(
 ) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         replace(TINY, **{field: value})
+
+
+def test_deep_supervision_needs_same_padding() -> None:
+    message = "model.deep_supervision must be 0 where model.padding is 'valid', got 1"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        replace(MEDICAL, deep_supervision=1)
 
 
 def test_groups_must_divide_filters() -> None:

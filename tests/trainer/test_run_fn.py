@@ -12,6 +12,7 @@ import pytest
 from beam_preprocess.config import PreprocessingConfig
 from beam_preprocess.datasets.dagm import DAGM
 from trainer.config import InferenceConfig, TrainerConfig
+from trainer.loss_config import LossConfig
 from trainer.model_config import ModelConfig
 from trainer.model_folder import ServingSpec
 from trainer.progress import Progress, read_history
@@ -24,7 +25,9 @@ CUSTOM_CONFIG = {
     "preprocessing": asdict(PreprocessingConfig()),
     "model": asdict(ModelConfig(rank=2, in_channels=1, classes=1, filters=(2, 4), norm="none")),
     "trainer": asdict(
-        TrainerConfig(samples=12, batch_size=2, crop=(8, 8), loss="bce", log_steps=4)
+        TrainerConfig(
+            samples=12, batch_size=2, crop=(8, 8), loss=LossConfig(name="ce"), log_steps=4
+        )
     ),
     "inference": asdict(InferenceConfig(window=(8, 8))),
     "title": "Trainer-fold-0",

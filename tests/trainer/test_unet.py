@@ -1,7 +1,13 @@
-"""The network: golden parameter counts, shapes, seeds, precision, and its instance norm."""
+"""The network: golden parameter counts, shapes, seeds, precision, residual and deep outputs."""
 
+import importlib.util
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,10 +15,13 @@ import pytest
 import tensorflow as tf
 
 from trainer.presets import PRESETS
-from trainer.unet import InstanceNorm, build_unet, instance_norm
+from trainer.unet import build_unet
 
+ROOT = Path(__file__).parents[2]
 TINY_2D = PRESETS["unet2d-tiny"]
 TINY_3D = PRESETS["unet3d-tiny"]
+
+GROUPED = replace(TINY_2D, norm="group", group_norm_groups=4, residual=True, deep_supervision=1)
 
 
 def image(*shape: int, seed: int = 0) -> np.ndarray:
@@ -78,6 +87,7 @@ def test_valid_network_returns_the_size_that_its_config_says(head_kernel: int) -
         {"norm": "group", "group_norm_groups": 4, "halve_decoder": True},
         {"norm": "batch", "conv_bias": False},
         {"upsample": "nearest-conv", "up_activation": True},
+        {"residual": True, "conv_bias": False},
         {"downsample": "max-pool", "up_kernel": 3, "dropout": 0.5, "initializer": "he_uniform"},
     ],
 )
@@ -139,7 +149,15 @@ def test_dtype_policy_is_local() -> None:
     assert build_unet(TINY_2D).get_layer("head").compute_dtype == "float32"
 
 
-@pytest.mark.parametrize("config", [TINY_2D, TINY_3D, replace(TINY_2D, norm="none")])
+@pytest.mark.parametrize(
+    "config",
+    [
+        TINY_2D,
+        TINY_3D,
+        replace(TINY_2D, norm="none"),
+        GROUPED,
+    ],
+)
 @pytest.mark.parametrize("dtype_policy", ["float32", "mixed_bfloat16"])
 def test_gradient_reaches_every_variable(config, dtype_policy: str) -> None:
     model = build_unet(config, dtype_policy=dtype_policy)
@@ -148,7 +166,8 @@ def test_gradient_reaches_every_variable(config, dtype_policy: str) -> None:
     @tf.function
     def gradients(x: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.square(model(x, training=True) - 1.0))
+            outputs = tf.nest.flatten(model(x, training=True))
+            loss = sum(tf.reduce_mean(tf.square(y - 1.0)) for y in outputs)
         return tape.gradient(loss, model.trainable_variables)
 
     values = gradients(x)
@@ -164,47 +183,141 @@ def test_model_survives_saving(tmp_path: Path) -> None:
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(x), expected)
     model.export(tmp_path / "saved", verbose=False)
     served = tf.saved_model.load(tmp_path / "saved")
-    np.testing.assert_allclose(served.serve(x), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(served.serve(x), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_instance_norm_against_numpy() -> None:
-    layer, x = InstanceNorm(), 5 + 3 * image(2, 3, 4, 5, 6)
-    gamma, beta = image(6, seed=1), image(6, seed=2)
-    layer.build(x.shape)
-    np.testing.assert_array_equal(layer.gamma, np.ones(6))
-    np.testing.assert_array_equal(layer.beta, np.zeros(6))
-    layer.set_weights([gamma, beta])
-    mean, variance = x.mean((1, 2, 3), keepdims=True), x.var((1, 2, 3), keepdims=True)
-    expected = gamma * (x - mean) / np.sqrt(variance + 1e-6) + beta
-    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("norm", ["none", "instance", "group", "batch"])
+def test_every_allowed_combination_has_the_size_that_its_config_says(rank: int, norm: str) -> None:
+    base = replace(TINY_2D, rank=rank, norm=norm, group_norm_groups=2, filters=(2, 4, 4))
+    choices = product(["same", "valid"], ["stride", "max-pool"], [False, True], [0, 1])
+    for padding, downsample, residual, outputs in choices:
+        if padding == "valid" and (downsample == "stride" or outputs):
+            continue  # see test_model_config.py
+        options = {"padding": padding, "downsample": downsample, "residual": residual}
+        config = replace(base, **options, deep_supervision=outputs)
+        inputs = keras.KerasTensor((1, *(44,) * rank, 1))
+        output = build_unet(config).compute_output_spec(inputs)
+        assert output.shape == (1, *config.output_size((44,) * rank), 1), config
 
 
-def test_instance_norm_of_a_constant_is_the_offset() -> None:
-    layer = InstanceNorm()
-    np.testing.assert_allclose(
-        layer(np.full((1, 4, 4, 2), 7.0, np.float32)), np.zeros((1, 4, 4, 2))
+def test_parameters_of_residual_blocks() -> None:
+    """Filters 8, 16, 32 of 2D, no bias: a 1-wide projection wherever a block changes the channels.
+
+    Encoder 1 -> 8 -> 16 -> 32: 8 + 128 + 512; decoder 32 -> 16 and 16 -> 8 (after the skips, which
+    double the channels of the level): 512 + 128. Norms of 2 per channel: 2 (8 + 16 + 32 + 16 + 8).
+    """
+    plain, residual = build_unet(TINY_2D), build_unet(replace(TINY_2D, residual=True))
+    more = residual.count_params() - plain.count_params()
+    assert more == (8 + 128 + 512) + (512 + 128) + 2 * 80 == 1_448
+
+
+def test_residual_block_adds_its_input_before_the_activation() -> None:
+    """One channel throughout, all kernels zero: a block is the LeakyReLU of its input's pool."""
+    config = replace(TINY_2D, filters=(1, 1), norm="none", residual=True)
+    model = build_unet(config)
+    x = np.array([[1, -3], [5, -7]], np.float32).reshape(1, 2, 2, 1)
+    layers = {layer.name: layer.output for layer in model.layers}
+    blocks = keras.Model(model.input, [layers["encoder0_conv2_act"], layers["encoder1_conv2_act"]])
+    blocks.set_weights([np.zeros_like(w) for w in blocks.get_weights()])
+    first, second = blocks(x)
+    np.testing.assert_allclose(np.ravel(first), [1, -0.03, 5, -0.07], rtol=1e-6)
+    np.testing.assert_allclose(np.ravel(second), [5.9 / 4], rtol=1e-6)
+
+
+DEEP = replace(
+    TINY_2D, filters=(4, 8, 8, 8), classes=4, norm="group", group_norm_groups=2, deep_supervision=2
+)
+
+
+def test_deep_supervision_gives_a_list_in_training_alone() -> None:
+    model, x = build_unet(DEEP), image(1, 8, 16, 1)
+    outputs = model(x, training=True)
+    assert isinstance(outputs, list)
+    shapes = [tuple(y.shape) for y in outputs]
+    assert shapes == [(1, 8, 16, 4), (1, 4, 8, 4), (1, 2, 4, 4)]
+    assert {y.dtype for y in outputs} == {tf.float32}
+    np.testing.assert_allclose(model(x), outputs[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(model(x, training=False), model(x))
+    compiled = tf.function(lambda x, training: model(x, training=training))
+    assert [y.shape for y in compiled(x, True)] == [y.shape for y in outputs]
+    np.testing.assert_allclose(compiled(x, False), outputs[0], rtol=1e-4, atol=1e-5)
+
+
+def test_deep_supervision_adds_one_head_per_output_and_nothing_else() -> None:
+    """Heads from 8 channels to 4 classes, 1-wide, with bias: 36 each. All else is the same."""
+    deep, plain = build_unet(DEEP), build_unet(replace(DEEP, deep_supervision=0))
+    assert deep.count_params() - plain.count_params() == 2 * 36
+    np.testing.assert_array_equal(deep(image(1, 8, 8, 1)), plain(image(1, 8, 8, 1)))
+
+
+def test_deeply_supervised_model_survives_saving(tmp_path: Path) -> None:
+    model, x = build_unet(DEEP, seed=3), image(1, 8, 8, 1)
+    expected = np.asarray(model(x))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(x), expected)
+    assert len(loaded(x, training=True)) == 3
+    module = tf.Module()
+    module.variables_ = [v.value for v in model.variables]
+    module.serve = tf.function(
+        lambda x: model(x, training=False),
+        input_signature=[tf.TensorSpec((None, None, None, 1))],
     )
+    tf.saved_model.save(module, str(tmp_path / "saved"))
+    served = tf.saved_model.load(str(tmp_path / "saved"))
+    np.testing.assert_allclose(served.serve(x), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_instance_norm_gradient_is_that_of_the_formula() -> None:
-    x, weights = tf.constant(2 + image(2, 3, 4, 5)), image(2, 3, 4, 5, seed=1)
-    gamma, beta = tf.constant(image(1, 1, 1, 5, seed=2)), tf.constant(image(1, 1, 1, 5, seed=3))
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch([x, gamma, beta])
-        mean, variance = tf.nn.moments(x, [1, 2], keepdims=True)
-        plain = tf.reduce_sum(weights * (gamma * (x - mean) / tf.sqrt(variance + 1e-6) + beta))
-        ours = tf.reduce_sum(weights * instance_norm(x, gamma, beta, epsilon=1e-6))
-    for source in (x, gamma, beta):
-        expected = tape.gradient(plain, source)
-        np.testing.assert_allclose(tape.gradient(ours, source), expected, rtol=1e-4, atol=1e-5)
+ON_JAX = """
+import sys
+import jax, keras, numpy as np
+from dataclasses import replace
+from trainer.presets import PRESETS
+from trainer.unet import build_unet
+
+assert keras.backend.backend() == "jax"
+source, target, norm = sys.argv[1:]
+config = replace(
+    PRESETS["unet2d-tiny"], norm=norm, group_norm_groups=4, residual=True, deep_supervision=1
+)
+model = build_unet(config)
+arrays = np.load(source)
+model.set_weights([arrays[f"w{n}"] for n in range(len(model.weights))])
+fixed = [v.value for v in model.non_trainable_variables]
+
+def loss(weights):
+    outputs, _ = model.stateless_call(weights, fixed, arrays["x"], training=True)
+    return sum((y**2).mean() for y in outputs)
+
+gradients = jax.grad(loss)([v.value for v in model.trainable_variables])
+named = {f"g{n}": np.asarray(g) for n, g in enumerate(gradients)}
+np.savez(target, y=np.asarray(model(arrays["x"])), **named)
+"""
 
 
-def test_instance_norm_statistics_are_float32_under_bfloat16() -> None:
-    """bfloat16 has 8 bits: summed in it, 65,536 voxels of mean 10 would lose mean and variance."""
-    x = 10 + image(1, 256, 256, 2)
-    layer = InstanceNorm(dtype="mixed_bfloat16")
-    y = np.asarray(tf.cast(layer(x), tf.float32))
-    assert layer.gamma.dtype == "float32"
-    assert layer(x).dtype == "bfloat16"
-    np.testing.assert_allclose(y.mean((1, 2)), 0, atol=2e-3)
-    np.testing.assert_allclose(y.std((1, 2)), 1, atol=2e-3)
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+@pytest.mark.parametrize("norm", ["instance", "group", "batch"])
+def test_jax_gives_the_same_logits_and_gradients(norm: str, tmp_path: Path) -> None:
+    model, x = build_unet(replace(GROUPED, norm=norm)), image(2, 16, 12, 1)
+    weights = {f"w{n}": w for n, w in enumerate(model.get_weights())}
+    np.savez(tmp_path / "weights.npz", x=x, **weights)
+    found = on_jax(tmp_path, norm)
+    np.testing.assert_allclose(found["y"], model(x), rtol=1e-3, atol=1e-4)
+    with tf.GradientTape() as tape:
+        loss = sum(tf.reduce_mean(tf.square(y)) for y in model(x, training=True))
+    gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+    for number, gradient in enumerate(gradients):
+        np.testing.assert_allclose(found[f"g{number}"], gradient, rtol=1e-2, atol=1e-4)
+
+
+def on_jax(folder: Path, norm: str) -> Any:
+    """What a process with Keras's JAX backend makes of the weights in `folder`."""
+    paths = [str(folder / "weights.npz"), str(folder / "found.npz")]
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", ON_JAX, *paths, norm]
+    run = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    return np.load(paths[1])

@@ -1,0 +1,52 @@
+"""`python -m trainer`: the command line of the reference systems, on their records or ours."""
+
+import importlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from beam_preprocess.atomic import write_text
+from trainer.reference_options import ReferenceOptions
+from trainer.reference_parser import parse_options
+
+EXIT_USAGE = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a mode. Exit status: 0 done, 1 failed, 2 wrong usage."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options = parse_options(sys.argv[1:] if argv is None else argv)
+    for note in options.notes:
+        logging.info("%s", note)
+    run = importlib.import_module("trainer.reference_run")  # TensorFlow: not for --help
+    try:
+        result = run.run(options)
+    except (ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as e:
+        print(f"python -m trainer: {e}", file=sys.stderr)
+        return EXIT_USAGE if isinstance(e, ValueError) else 1
+    if result:
+        _show(result, options)
+    return 0
+
+
+def _show(result: dict[str, Any], options: ReferenceOptions) -> None:
+    """Prints the scores or the keys of a benchmark; the JSON log gets them as a line."""
+    if options.log_file:
+        write_text(options.log_file, json.dumps(result) + "\n")
+    if "folds" not in result:
+        print("\n".join(f"{name} {value:.4f}" for name, value in result.items()))
+        return
+    write_text(options.model_dir / "folds.json", json.dumps(result, indent=1))
+    columns = [f"fold {number}" for number in range(len(result["folds"]))]
+    print(" ".join(f"{text:>10}" for text in [f"{'':18}", *columns, "mean", "std"]))
+    for name, mean in result["mean"].items():
+        values = [fold[name] for fold in result["folds"]] + [mean, result["std"][name]]
+        print(f"{name:18} " + " ".join(f"{value:10.4f}" for value in values))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
