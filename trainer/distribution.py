@@ -188,6 +188,14 @@ def make_distribution(name: StrategyName) -> Distribution:
     return TensorFlowDistribution(strategies[name]())
 
 
+def is_chief() -> bool:
+    """Whether this process is the chief of the workers it was started with, or the only one."""
+    task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
+    index = 0 if task.get("type") == "chief" else task.get("index", 0)
+    ranks = (os.environ.get(name, "0") for name in ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK"))
+    return index == 0 and all(rank == "0" for rank in ranks)
+
+
 def _choose() -> StrategyName:
     """What `auto` means in this process."""
     if "HOROVOD_SIZE" in os.environ or "OMPI_COMM_WORLD_SIZE" in os.environ:

@@ -16,6 +16,7 @@ from beam_preprocess.records import encode_example
 from trainer.augment_config import AugmentConfig
 from trainer.batches import RecordInfo
 from trainer.config import TrainerConfig, ValidationConfig
+from trainer.distribution import is_chief
 from trainer.loop import RunFolder, train, trained_network
 from trainer.loss_config import LossConfig
 from trainer.model_config import ModelConfig
@@ -60,7 +61,7 @@ def run(options: ReferenceOptions) -> dict[str, Any]:
         fold = select_fold(records, number, num_folds=options.num_folds)
         folds.append(_run_fold(own, fold, staged=options.model_dir / "staged"))
         _log.info("fold %d: %s", number, _line(folds[-1]))
-    return _table(folds) if options.evaluates else {}
+    return _table(folds) if options.evaluates and is_chief() else {}
 
 
 def _run_fold(options: ReferenceOptions, fold: Fold, staged: Path | None = None) -> Scores:
@@ -69,7 +70,7 @@ def _run_fold(options: ReferenceOptions, fold: Fold, staged: Path | None = None)
         source = f"the training part of {options.data_dir}"
         cases = stage_records(records, staged or options.model_dir / "staged", source=source)
         _train(cases, options)
-    if not (options.evaluates or options.predicts):
+    if not (options.evaluates or options.predicts) or not is_chief():
         return {}
     return _use_network(options, fold)
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 from beam_preprocess.datasets.dagm import DAGM
 from trainer.batches import Part, RecordInfo
 from trainer.config import InferenceConfig, TrainerConfig
-from trainer.distribution import make_distribution
+from trainer.distribution import is_chief, make_distribution
 from trainer.loop import RunFolder, train
 from trainer.loss_config import LossConfig
 from trainer.model_config import ModelConfig
@@ -155,6 +155,22 @@ def test_plug_in_is_loaded_and_a_missing_device_is_told(
     with pytest.raises(ValueError, match=f"needs a device of type {name.upper()}, .* found none"):
         make_distribution(name)
     assert capsys.readouterr().out == "loaded\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "chief"),
+    [
+        ("HOROVOD_RANK", "0", True),
+        ("HOROVOD_RANK", "1", False),
+        ("TF_CONFIG", '{"task": {"type": "worker", "index": 0}}', True),
+        ("TF_CONFIG", '{"task": {"type": "worker", "index": 2}}', False),
+        ("TF_CONFIG", '{"task": {"type": "chief", "index": 0}}', True),
+        ("TF_CONFIG", "", True),
+    ],
+)
+def test_who_is_chief(variable: str, value: str, chief: bool, monkeypatch) -> None:
+    monkeypatch.setenv(variable, value)
+    assert is_chief() is chief
 
 
 def test_tf_config_must_be_json(monkeypatch) -> None:
