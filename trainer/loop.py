@@ -27,7 +27,7 @@ from trainer.schedule import rate_at
 from trainer.staging import StagedCase
 from trainer.state import POLICIES, TrainingState, new_state
 from trainer.step import Scalars, make_step
-from trainer.stopping import EXIT_PREEMPTED, StopRequest, stop_on_sigterm
+from trainer.stopping import EXIT_PREEMPTED, stop_on_sigterm
 from trainer.unet import build_unet
 from trainer.validation import Validator, mean_dice, split_validation
 
@@ -77,7 +77,8 @@ def train(
 
     Returns:
       The best network by validation, or else the last one; the average of weights where there is
-      one. Equal arguments give equal weights, interrupted or not.
+      one. Equal arguments give equal weights, interrupted or not. Workers other than the chief get
+      the network as it is after the last step.
 
     Raises:
       FloatingPointError: The loss is NaN or infinite.
@@ -103,7 +104,7 @@ def train(
         )
     with _memory_errors(config):
         loop.run(info)
-    return trained_network(model, config, folder)
+    return trained_network(model, config, folder) if distribution.rank == 0 else state.network
 
 
 def trained_network(model: ModelConfig, config: TrainerConfig, folder: RunFolder) -> keras.Model:
@@ -163,8 +164,8 @@ class _Loop:
                     break
                 self._set_rate(number)
                 stop = tf.constant(float(request.is_set))
-                scalars = step(next(source), stop)
-                self._after(number, scalars, progress, request)
+                self._after(number, step(next(source), stop), progress)
+            self._wait_for_all()
 
     def _set_rate(self, number: int) -> None:
         rate = rate_at(
@@ -176,15 +177,18 @@ class _Loop:
         )
         self._state.optimizer.learning_rate.assign(rate)
 
-    def _after(
-        self, number: int, scalars: Scalars, progress: Progress, request: StopRequest
-    ) -> None:
+    def _wait_for_all(self) -> None:
+        """Until the chief has written: a worker that ends before is taken for dead."""
+        self._distribution.sum(np.zeros(1))
+
+    def _after(self, number: int, scalars: Scalars, progress: Progress) -> None:
         """Checks, reports, validates and saves after step `number` (0-based)."""
         done = number + 1
-        loss = float(scalars["loss"])
-        if not math.isfinite(loss):
-            raise FloatingPointError(self._not_finite(number, loss))
         values = {k: float(scalars[k]) for k in ("loss", "gradient_norm")}
+        checked = {"loss": values["loss"]} if self._state.loss_scale else values
+        for name, value in checked.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(self._not_finite(number, name.replace("_", " "), value))
         if self._state.loss_scale:
             values["skipped_steps"] = float(self._state.loss_scale.skipped)
         rate = float(self._state.optimizer.learning_rate.numpy())
@@ -201,6 +205,7 @@ class _Loop:
                 "%s: asked to end, saved after step %d: the same command goes on from there",
                 *(self._folder.title, done),
             )
+            self._wait_for_all()
             raise SystemExit(EXIT_PREEMPTED)
 
     def _is_over(self) -> bool:
@@ -213,11 +218,11 @@ class _Loop:
         minutes = self._config.checkpoint_minutes
         return bool(minutes) and time.monotonic() - self._saved_at >= 60 * minutes
 
-    def _not_finite(self, number: int, loss: float) -> str:
+    def _not_finite(self, number: int, name: str, value: float) -> str:
         ids = cases_of_step(self._cases, self._config, number, replicas=self._replicas)
         last = self._checkpoints.last_path()
         return (
-            f"{self._folder.title}: the loss must be finite, it is {loss} in step {number + 1}"
+            f"{self._folder.title}: the {name} must be finite, it is {value} in step {number + 1}"
             f" (cases {', '.join(ids)}): lower trainer.learning_rate, set"
             f" trainer.precision to float32, or look at these cases; last good checkpoint:"
             f" {last or 'none yet'}"

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.config import TrainerConfig
+from trainer.checkpoints import read
+from trainer.config import TrainerConfig, ValidationConfig
 from trainer.loop import RunFolder, train
 from trainer.loss_config import LossConfig
 from trainer.model_config import ModelConfig
+from trainer.optimizer_config import OptimizerConfig
 from trainer.progress import Progress, read_history
 from trainer.staging import StagedCase
 from trainer.step import central_part
@@ -230,6 +232,56 @@ def test_nan_loss_is_an_error_that_names_the_steps(
         match=r"^Trainer-fold-1: .* is nan in step 1 \(cases case, case\): .* none yet$",
     ):
         train(cases, photograph_info, NETWORK, CONFIG, folder)
+
+
+def test_out_of_memory_says_what_to_lower(
+    photographs, photograph_info, tmp_path: Path, monkeypatch
+) -> None:
+    def no_room(*_: object) -> object:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nmore")
+
+    monkeypatch.setattr("trainer.loop.make_step", lambda *_: no_room)
+    message = (
+        r"batch_size 2 with crop \(8, 8\) in float32 does not: lower trainer.batch_size, raise"
+        r" .*accumulate_parts, lower trainer.crop, .* to bfloat16 \(OOM when allocating tensor\)$"
+    )
+    with pytest.raises(MemoryError, match=message):
+        train(photographs, photograph_info, NETWORK, CONFIG, RunFolder(path=tmp_path))
+
+
+def test_resuming_with_other_options_is_an_error(photographs, photograph_info, tmp_path) -> None:
+    arguments = (photographs, photograph_info)
+    folder = RunFolder(path=tmp_path)
+    train(*arguments, NETWORK, CONFIG, folder)
+    with pytest.raises(ValueError, match=r"must have the variables of the training, .* differ"):
+        train(*arguments, replace(NETWORK, filters=(4, 4)), CONFIG, folder)
+
+
+def test_training_ends_where_validation_gets_no_better(
+    photographs, photograph_info, tmp_path: Path, monkeypatch
+) -> None:
+    """Scores 0.5, 0.7, 0.6, 0.7: the second is the best, and two without a better one end it."""
+    scores = iter([0.5, 0.7, 0.6, 0.7])
+    monkeypatch.setattr("trainer.loop.mean_dice", lambda _: (next(scores), []))
+    validation = ValidationConfig(share=0.25, every_steps=1, patience=2)
+    folder = RunFolder(path=tmp_path)
+    network = train(
+        photographs, photograph_info, NETWORK, replace(CONFIG, validation=validation), folder
+    )
+    noted = [r["validation_dice"] for r in read_history(folder.logs) if "validation_dice" in r]
+    assert noted == [0.5, 0.7, 0.6, 0.7]
+    best = read(folder.checkpoints / "best.npz")
+    last = read(folder.checkpoints / "samples-000000000008.npz")
+    for number, found in enumerate(numbers(network)):
+        np.testing.assert_array_equal(found, best[f"network/{number:04d}"])
+    assert np.any(best["network/0000"] != last["network/0000"])
+
+
+def test_average_of_weights_is_what_is_returned(one_step, after_one_step: keras.Model) -> None:
+    """After one step the average is the weights; the start has no part in it."""
+    averaged = one_step(optimizer=OptimizerConfig(ema_decay=0.9))
+    for a, b in zip(numbers(averaged), numbers(after_one_step), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
 def test_central_part_is_what_a_valid_network_sees() -> None:
