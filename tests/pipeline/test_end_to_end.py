@@ -227,7 +227,7 @@ def test_killed_run_ends_in_the_same_records_and_weights(undisturbed, brats_opti
     output = tmp_path / "run"
     options = [*brats_options, "--output", str(output)]
     _kill_when(_start(options), output, "artifacts/CaseGen/examples/*/Split-*/records-*.gz")
-    _kill_when(_start(options), output, "state/Trainer-fold-1-*/checkpoints/checkpoint")
+    _kill_when(_start(options), output, "state/Trainer-fold-1-*/checkpoints/samples-*.npz")
     assert main(["run", *options]) == 0
     assert "Trainer-fold-1: resumes at step" in (output / "logs" / "run.log").read_text()
     assert _records(output) == _records(undisturbed)
