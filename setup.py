@@ -42,6 +42,7 @@ setup(
         "dev": [
             *("pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6.100"),
             *("ruff>=0.6", "mypy>=1.10"),
+            "jax[cpu]>=0.4.26,<0.5",  # that the network and the losses run on it is tested
         ],
     },
     entry_points={"console_scripts": ["unet-tfx=pipeline.cli:main"]},
