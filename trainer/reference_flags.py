@@ -109,7 +109,8 @@ _TASK = (
 )
 
 _TRAINING = (
-    Flag("--network", "-", does="preset of the network", type=str, choices=NETWORKS),
+    # horovodrun takes --network for an option of its own
+    Flag("--network --preset", "-", does="preset of the network", type=str, choices=NETWORKS),
     Flag(
         "--normalization",
         "ABC",
