@@ -326,7 +326,7 @@ def test_every_flag_of_the_references_is_known() -> None:
     c = "--npu_loss_scale"
     d = "--weight_decay --evaluate_every --no-benchmark --use_tftrt --use_savedmodel"
     names = {name for flag in FLAG_TABLE for name in flag.names.split()}
-    ours = {"--reference", "--profile", "--network"}
+    ours = {"--reference", "--profile", "--network", "--preset"}
     assert names == set(f"{a} {b} {c} {d}".split()) | ours
 
 
