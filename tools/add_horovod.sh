@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds Horovod against the TensorFlow in .venv, with Gloo, and installs it there: 3 to 5 minutes.
+# Builds Horovod against the TensorFlow in .venv, with Gloo, and installs it there: some minutes.
 # Needs a C++ compiler. Run again, it does nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,4 +21,4 @@ export HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_GLOO=1 HOROVOD_CPU_OPERATIONS=GLOO
 unset PYTHONPATH
 "$uv" pip install --quiet psutil cloudpickle pyyaml packaging  # what it imports
 .venv/bin/python -c "import horovod.tensorflow" 2>/dev/null || { echo "Horovod was built and cannot be imported: see 'python -c \"import horovod.tensorflow\"'" >&2; exit 1; }
-echo "ready: unet-tfx train --workers 2 --strategy horovod"
+echo "ready: --trainer.strategy horovod --trainer.workers 2, or horovodrun -np 2 python -m trainer"

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from beam_preprocess.atomic import write_text
@@ -28,15 +29,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as e:
         print(f"python -m trainer: {e}", file=sys.stderr)
         return EXIT_USAGE if isinstance(e, ValueError) else 1
+    if options.log_file and importlib.import_module("trainer.distribution").is_chief():
+        _write_log(options.log_file, options.model_dir, result)
     if result:
         _show(result, options)
     return 0
 
 
+def _write_log(path: Path, model_dir: Path, result: dict[str, Any]) -> None:
+    """JSON lines: the reports of the trainings, fold by fold, and the result."""
+    read_history = importlib.import_module("trainer.progress").read_history
+    folders = [model_dir, *sorted(model_dir.glob("fold-*"))]
+    lines = [line for folder in folders for line in read_history(folder / "training" / "logs")]
+    written = [*lines, result] if result else lines
+    write_text(path, "".join(json.dumps(line) + "\n" for line in written))
+
+
 def _show(result: dict[str, Any], options: ReferenceOptions) -> None:
-    """Prints the scores or the keys of a benchmark; the JSON log gets them as a line."""
-    if options.log_file:
-        write_text(options.log_file, json.dumps(result) + "\n")
+    """Prints the scores, or the keys of a benchmark."""
     if "folds" not in result:
         print("\n".join(f"{name} {value:.4f}" for name, value in result.items()))
         return

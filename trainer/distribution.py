@@ -174,7 +174,7 @@ def make_distribution(name: StrategyName) -> Distribution:
     Raises:
       ValueError: What the strategy needs is not there.
     """
-    name = _choose() if name == "auto" else name
+    name = choose_strategy() if name == "auto" else name
     if name == "horovod":
         return HorovodDistribution()
     strategies: dict[str, Callable[[], tf.distribute.Strategy]] = {
@@ -196,17 +196,22 @@ def is_chief() -> bool:
     return index == 0 and all(rank == "0" for rank in ranks)
 
 
-def _choose() -> StrategyName:
-    """What `auto` means in this process."""
+def choose_strategy(*, hpu: bool = True) -> StrategyName:
+    """What `auto` means in this process.
+
+    Args:
+      hpu: Whether a Habana HPU may be taken.
+    """
     if "HOROVOD_SIZE" in os.environ or "OMPI_COMM_WORLD_SIZE" in os.environ:
         return "horovod"
     if len(_tf_config_workers()) > 1:
         return "multi-worker"
     if "TPU_NAME" in os.environ:
         return "tpu"
-    for name in ("hpu", "npu"):
-        if importlib.util.find_spec(_PLUG_INS[name][0]):
-            return "hpu" if name == "hpu" else "npu"
+    if hpu and importlib.util.find_spec(_PLUG_INS["hpu"][0]):
+        return "hpu"
+    if importlib.util.find_spec(_PLUG_INS["npu"][0]):
+        return "npu"
     return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one-device"
 
 
@@ -234,7 +239,7 @@ def _multi_worker() -> tf.distribute.Strategy:
     if not _tf_config_workers():
         raise ValueError(
             "strategy 'multi-worker' needs the addresses of all workers in TF_CONFIG, it has none:"
-            " set it as TensorFlow documents, or let `--workers N` start the workers"
+            " set it as TensorFlow documents, or have trainer.workers start them here"
         )
     return tf.distribute.MultiWorkerMirroredStrategy()
 

@@ -16,7 +16,7 @@ from beam_preprocess.records import encode_example
 from trainer.augment_config import AugmentConfig
 from trainer.batches import RecordInfo
 from trainer.config import TrainerConfig, ValidationConfig
-from trainer.distribution import is_chief
+from trainer.distribution import choose_strategy, is_chief
 from trainer.loop import RunFolder, train, trained_network
 from trainer.loss_config import LossConfig
 from trainer.model_config import ModelConfig
@@ -141,7 +141,7 @@ def trainer_config(options: ReferenceOptions, *, workers: int = 1) -> TrainerCon
         precision=options.precision,
         loss_scale=_loss_scale(options),
         xla=options.xla,
-        strategy="horovod" if options.horovod else "auto",
+        strategy="horovod" if options.horovod else choose_strategy(hpu=options.hpu),
         seed=options.seed,
         log_steps=options.log_every,
         validation=ValidationConfig(

@@ -17,7 +17,7 @@ import tensorflow as tf
 from beam_preprocess.datasets.dagm import DAGM
 from trainer.batches import Part, RecordInfo
 from trainer.config import InferenceConfig, TrainerConfig
-from trainer.distribution import is_chief, make_distribution
+from trainer.distribution import choose_strategy, is_chief, make_distribution
 from trainer.loop import RunFolder, train
 from trainer.loss_config import LossConfig
 from trainer.model_config import ModelConfig
@@ -119,7 +119,10 @@ def test_one_process_has_all_replicas(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("multi-worker", r"needs the addresses of all workers in TF_CONFIG, .* `--workers N`"),
+        (
+            "multi-worker",
+            r"needs the addresses of all workers in TF_CONFIG, .* trainer\.workers start",
+        ),
         ("tpu", r"^strategy 'tpu' needs a TPU, none was found \(.*\): set TPU_NAME, or take"),
         ("hpu", r"^strategy 'hpu' needs the Python package habana_frameworks, .* install Habana's"),
         ("npu", r"^strategy 'npu' needs the Python package npu_device, it is missing: .* Ascend's"),
@@ -171,6 +174,15 @@ def test_plug_in_is_loaded_and_a_missing_device_is_told(
 def test_who_is_chief(variable: str, value: str, chief: bool, monkeypatch) -> None:
     monkeypatch.setenv(variable, value)
     assert is_chief() is chief
+
+
+def test_auto_takes_an_hpu_unless_told_not_to(tmp_path: Path, monkeypatch) -> None:
+    file, code = PLUG_INS["hpu"]
+    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert choose_strategy() == "hpu"
+    assert choose_strategy(hpu=False) in ("one-device", "mirrored")
 
 
 def test_tf_config_must_be_json(monkeypatch) -> None:

@@ -67,7 +67,9 @@ def test_all_folds_make_a_table(volumes_dir: Path, tmp_path: Path, capsys) -> No
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["fold", "0", "fold", "1", "mean", "std"]
     table = json.loads((tmp_path / "folds.json").read_text())
-    assert json.loads((tmp_path / "log.json").read_text()) == table
+    *reports, last = map(json.loads, (tmp_path / "log.json").read_text().splitlines())
+    assert last == table
+    assert [r["step"] for r in reports] == [1, 2, 3] * 2 and all("loss" in r for r in reports)
     values = [fold["WT"] for fold in table["folds"]]
     assert len(values) == 2
     assert table["mean"]["WT"] == pytest.approx(np.mean(values))
