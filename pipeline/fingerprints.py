@@ -3,7 +3,7 @@
 import hashlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 _FRAMEWORKS = (
@@ -43,8 +43,8 @@ CODE = {
 What the entries of the nodes before it hold is left out: a node runs again when one of them did.
 """
 
-_NOT_OF = {"Trainer": ("presets.py", "scoring.py")}
-"""Files of a package that do not decide what the node writes."""
+_NOT_OF = {"Trainer": ("presets.py", "scoring.py", "timing.py", "__main__.py", "reference")}
+"""Files and folders of a package that do not decide what the node writes."""
 
 
 def code_fingerprint(node: str, *, own: str = "") -> str:
@@ -57,23 +57,23 @@ def code_fingerprint(node: str, *, own: str = "") -> str:
     digest = hashlib.sha256()
     for package in _FRAMEWORKS:
         digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())
-    for path in _sources([*CODE[node], *filter(None, [own])]):
-        if path.name not in _NOT_OF.get(node, ()):
-            digest.update(f"{path.name}\n".encode())
-            digest.update(path.read_bytes())
+    for path in _sources([*CODE[node], *filter(None, [own])], without=_NOT_OF.get(node, ())):
+        digest.update(f"{path.name}\n".encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _sources(modules: Iterable[str]) -> list[Path]:
-    """The files of the modules; of packages, all files below."""
+def _sources(modules: Iterable[str], *, without: Collection[str] = ()) -> list[Path]:
+    """The files of the modules; of packages, all files below but those `without` names."""
     files: list[Path] = []
     for module in modules:
         spec = importlib.util.find_spec(module)
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"module {module} is missing, whose code a node runs")
         if spec.submodule_search_locations:
-            below = Path(spec.origin).parent.rglob("*")
-            files += sorted(p for p in below if p.suffix in (".py", ".html", ".css"))
+            package = Path(spec.origin).parent
+            below = (p for p in package.rglob("*") if p.suffix in (".py", ".html", ".css"))
+            files += sorted(p for p in below if not {*p.relative_to(package).parts} & {*without})
         else:
             files.append(Path(spec.origin))
     return files

@@ -7,7 +7,7 @@ from beam_preprocess.config import DataConfig
 from components.gate_config import GateConfig
 from pipeline.config import RunConfig
 from trainer.config import InferenceConfig, TrainerConfig
-from trainer.loss_config import LossConfig
+from trainer.loss.config import LossConfig
 from trainer.presets import PRESETS
 
 _SUM_OVER_CLASSES = LossConfig(profile="reference")

@@ -31,7 +31,7 @@ OURS = {
             )
         ),
         "trainer.config",
-        "trainer.loss_config",
+        "trainer.loss.config",
         "trainer.model_config",
         "trainer.presets",
     ),

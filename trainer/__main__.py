@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from beam_preprocess.atomic import write_text
-from trainer.reference_options import ReferenceOptions
-from trainer.reference_parser import parse_options
+from trainer.reference.options import ReferenceOptions
+from trainer.reference.parser import parse_options
 
 EXIT_USAGE = 2
 
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse_options(sys.argv[1:] if argv is None else argv)
     for note in options.notes:
         logging.info("%s", note)
-    run = importlib.import_module("trainer.reference_run")  # TensorFlow: not for --help
+    run = importlib.import_module("trainer.reference.run")  # TensorFlow: not for --help
     try:
         result = run.run(options)
     except (ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as e:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from beam_preprocess.records import parse_normalised
-from trainer.augment import augmented_crop
-from trainer.augment_random import example_seed
+from trainer.augment.augment import augmented_crop
+from trainer.augment.draws import example_seed
 from trainer.config import TrainerConfig
 from trainer.staging import StagedCase
 

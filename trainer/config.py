@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from beam_preprocess.validation import require, require_choices, require_positive
-from trainer.augment_config import AugmentConfig
-from trainer.loss_config import LossConfig
+from trainer.augment.config import AugmentConfig
+from trainer.loss.config import LossConfig
 from trainer.optimizer_config import OptimizerConfig, ScheduleConfig
 
 

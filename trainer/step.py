@@ -7,10 +7,10 @@ import keras
 import tensorflow as tf
 
 from trainer.config import TrainerConfig
-from trainer.deep_supervision import deep_supervision_loss
 from trainer.distribution import Distribution
+from trainer.loss.deep_supervision import deep_supervision_loss
+from trainer.loss.losses import make_loss
 from trainer.loss_scale import all_finite
-from trainer.losses import make_loss
 from trainer.optimizer import apply_reduced, mean_over_parts, prepare_gradients
 from trainer.state import TrainingState
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config import PipelineConfig, RunConfig
 from pipeline.recipes import RECIPES, brats, dagm
-from trainer.loss_config import LossConfig
+from trainer.loss.config import LossConfig
 from trainer.presets import PRESETS
 
 

@@ -8,7 +8,7 @@ import pytest
 from pipeline.config import BEAM_NODES, PipelineConfig
 from pipeline.fingerprints import CODE, code_fingerprint
 from pipeline.recipes import RECIPES, brats, brats_demo, dagm
-from trainer.loss_config import LossConfig
+from trainer.loss.config import LossConfig
 from trainer.presets import PRESETS
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.augment_config import AugmentConfig
+from trainer.augment.config import AugmentConfig
 from trainer.batches import RecordInfo, training_batches
 from trainer.config import TrainerConfig
 from trainer.staging import StagedCase, stage

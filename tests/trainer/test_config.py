@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from beam_preprocess.config_io import from_dict, from_json, to_json
-from trainer.augment_config import AugmentConfig
+from trainer.augment.config import AugmentConfig
 from trainer.config import EvaluationConfig, InferenceConfig, TrainerConfig, ValidationConfig
 from trainer.optimizer_config import OptimizerConfig
 

@@ -19,7 +19,7 @@ from trainer.batches import Part, RecordInfo
 from trainer.config import InferenceConfig, TrainerConfig
 from trainer.distribution import choose_strategy, is_chief, make_distribution
 from trainer.loop import RunFolder, train
-from trainer.loss_config import LossConfig
+from trainer.loss.config import LossConfig
 from trainer.model_config import ModelConfig
 from trainer.model_folder import ServingSpec
 from trainer.progress import Progress

@@ -20,7 +20,7 @@ from trainer.config import TrainerConfig, ValidationConfig
 from trainer.job import TrainingJob, read_job
 from trainer.launch import launch, run_job
 from trainer.loop import RunFolder
-from trainer.loss_config import LossConfig
+from trainer.loss.config import LossConfig
 from trainer.model_config import ModelConfig
 from trainer.progress import read_history
 from trainer.staging import StagedCase

@@ -13,7 +13,7 @@ import tensorflow as tf
 from trainer.checkpoints import read
 from trainer.config import TrainerConfig, ValidationConfig
 from trainer.loop import RunFolder, train
-from trainer.loss_config import LossConfig
+from trainer.loss.config import LossConfig
 from trainer.model_config import ModelConfig
 from trainer.optimizer_config import OptimizerConfig
 from trainer.progress import Progress, read_history

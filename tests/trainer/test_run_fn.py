@@ -12,7 +12,7 @@ import pytest
 from beam_preprocess.config import PreprocessingConfig
 from beam_preprocess.datasets.dagm import DAGM
 from trainer.config import InferenceConfig, TrainerConfig
-from trainer.loss_config import LossConfig
+from trainer.loss.config import LossConfig
 from trainer.model_config import ModelConfig
 from trainer.model_folder import ServingSpec
 from trainer.progress import Progress, read_history

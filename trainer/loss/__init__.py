@@ -1,0 +1,1 @@
+"""What a training minimises: corrected losses and those of the references."""
