@@ -1,7 +1,7 @@
 """Options of `python -m trainer`, whole and checked: what becomes of the flags of the references.
 
-Defaults that the references agree on are in `trainer.reference.flags`; where they differ, `REFERENCES` has
-them.
+Defaults that the references agree on are in `trainer.reference.flags`; where they differ,
+`REFERENCES` has them.
 """
 
 from collections.abc import Mapping
