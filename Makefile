@@ -2,7 +2,7 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest -n 2 --dist worksteal
 CLI := .venv/bin/unet-tfx
 
-.PHONY: setup demo test test-fast lint types bench bench-data clean-demo
+.PHONY: setup demo test test-fast lint types bench bench-data bench-train clean-demo
 
 setup:            ## make .venv from the lock; does nothing where it is made
 	@tools/make_venv.sh
@@ -39,6 +39,10 @@ bench: setup      ## how fast the parts are on this machine, as JSON
 
 bench-data: setup ## raw files -> records -> crops against the reference procedure, as JSON (10 min)
 	PYTHONPATH=. $(PYTHON) -W ignore tests/bench_data.py
+
+bench-train: setup  ## training steps and forward passes of ours and of plain PyTorch, as JSON (15 min)
+	@tools/make_peer_venv.sh
+	PYTHONPATH=. $(PYTHON) -W ignore tests/bench_train.py
 
 clean-demo:       ## remove what `make demo` made
 	rm -rf demo

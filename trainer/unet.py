@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import keras
 
-from trainer.layers import GroupNorm, LeakyRelu
+from trainer.layers import GroupNorm, LeakyRelu, convolution_policy
 from trainer.model_config import ModelConfig
 
 DtypePolicy = Literal["float32", "mixed_bfloat16", "mixed_float16"]
@@ -191,7 +191,8 @@ class _Layers:
     def _ranked(self, kind: str, name: str, **options: Any) -> Any:
         """The layer `kind` of the network's rank: "Conv{}D" is Conv3D where the rank is 3."""
         layer = getattr(keras.layers, kind.format(self.config.rank))
-        return layer(name=name, dtype=self.dtype, **options)
+        dtype = convolution_policy(self.dtype) if kind.startswith("Conv") else self.dtype
+        return layer(name=name, dtype=dtype, **options)
 
     def _initializer(self, name: str) -> Any:
         return _INITIALIZERS[self.config.initializer](seed=self._layer_seed(name))

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.layers import GroupNorm, LeakyRelu, group_norm, leaky_relu, spatial_mean
+from trainer.layers import (
+    GroupNorm,
+    LeakyRelu,
+    convolution_policy,
+    group_norm,
+    leaky_relu,
+    spatial_mean,
+)
 
 CHANNELS = 6
 HALF = {"float32": 0.0, "bfloat16": 2**-8, "float16": 2**-11}
@@ -128,3 +135,20 @@ def test_leaky_relu_and_its_gradient(dtype: str) -> None:
 def test_leaky_relu_layer_keeps_type_and_shape() -> None:
     y = LeakyRelu(dtype="mixed_bfloat16")(image(1, 2, 3, 4))
     assert (y.dtype, y.shape) == ("bfloat16", (1, 2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("policy", "flags", "convolutions"),
+    [
+        ("float32", {"avx512_bf16"}, "float32"),
+        ("mixed_bfloat16", {"avx2", "avx512_fp16"}, "float32"),
+        ("mixed_bfloat16", {"avx2", "avx512_bf16"}, "mixed_bfloat16"),
+        ("mixed_float16", {"avx2", "avx512_bf16"}, "float32"),
+        ("mixed_float16", {"avx2", "avx512_fp16"}, "mixed_float16"),
+    ],
+)
+def test_convolutions_take_what_the_cpu_can_multiply(
+    policy: str, flags: set[str], convolutions: str, monkeypatch
+) -> None:
+    monkeypatch.setattr("trainer.layers.cpu_flags", lambda: frozenset(flags))
+    assert convolution_policy(policy) == convolutions

@@ -203,7 +203,13 @@ def test_two_trainings_give_identical_weights(one_step, precision: str, compute:
     assert_identical(one, other)
     assert all(np.all(np.isfinite(n)) for n in numbers(one))
     assert {w.dtype for w in one.weights} == {"float32"}
-    assert one.get_layer("encoder0_conv1").compute_dtype == compute
+    assert one.get_layer("encoder0_conv1_act").compute_dtype == compute
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_tf32_is_switched(one_step, tf32: bool) -> None:
+    one_step(tf32=tf32)
+    assert tf.config.experimental.tensor_float_32_execution_enabled() == tf32
 
 
 def test_first_step_is_adams(after_one_step: keras.Model) -> None:

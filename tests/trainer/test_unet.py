@@ -135,7 +135,7 @@ def test_logits_and_variables_stay_float32_under_mixed_precision(
 ) -> None:
     model, half = build_unet(TINY_3D), build_unet(TINY_3D, dtype_policy=dtype_policy)
     assert {weight.dtype for weight in half.weights} == {"float32"}
-    assert half.get_layer("head").compute_dtype == dtype_policy.removeprefix("mixed_")
+    assert half.get_layer("decoder0_conv2_act").compute_dtype == dtype_policy.removeprefix("mixed_")
     x = image(1, 8, 8, 8, 4)
     assert half(x).dtype == "float32"
     error = np.linalg.norm(half(x) - model(x)) / np.linalg.norm(model(x))
@@ -143,10 +143,21 @@ def test_logits_and_variables_stay_float32_under_mixed_precision(
     assert np.abs(half(x) - model(x)).max() < 4 * tolerance
 
 
+@pytest.mark.parametrize(("flags", "compute"), [({"avx2"}, "float32"), ({"bf16"}, "bfloat16")])
+def test_convolutions_are_float32_where_the_cpu_has_no_bfloat16(
+    flags: set[str], compute: str, monkeypatch
+) -> None:
+    monkeypatch.setattr("trainer.layers.cpu_flags", lambda: frozenset(flags))
+    model = build_unet(TINY_3D, dtype_policy="mixed_bfloat16")
+    for name in ("encoder1_conv1", "decoder0_up", "head"):
+        assert model.get_layer(name).compute_dtype == compute
+    assert model.get_layer("encoder1_conv1_norm").compute_dtype == "bfloat16"
+
+
 def test_dtype_policy_is_local() -> None:
     build_unet(TINY_2D, dtype_policy="mixed_bfloat16")
     assert keras.config.dtype_policy().name == "float32"
-    assert build_unet(TINY_2D).get_layer("head").compute_dtype == "float32"
+    assert build_unet(TINY_2D).get_layer("encoder0_conv1_act").compute_dtype == "float32"
 
 
 @pytest.mark.parametrize(
