@@ -6,6 +6,10 @@ from setuptools import find_packages, setup
 
 VERSION = "0.1.0"
 LAYERS = ["beam_preprocess", "trainer", "components", "pipeline", "kubeflow"]
+TRACKING = [
+    *("mlflow-skinny>=2.10", "sqlalchemy>=2", "alembic>=1.10"),  # the last two: its store in a file
+    "wandb>=0.16",
+]
 
 setup(
     name="unet-tfx",
@@ -39,7 +43,9 @@ setup(
     extras_require={
         "kubeflow": ["kfp>=2.5,<2.17", "kubernetes>=26"],
         "horovod": ["horovod==0.28.1"],
+        "tracking": TRACKING,
         "dev": [
+            *TRACKING,
             *("pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6.100"),
             *("ruff>=0.6", "mypy>=1.10"),
             "jax[cpu]>=0.4.26,<0.5",  # that the network and the losses run on it is tested

@@ -43,7 +43,9 @@ CODE = {
 What the entries of the nodes before it hold is left out: a node runs again when one of them did.
 """
 
-_NOT_OF = {"Trainer": ("presets.py", "scoring.py", "timing.py", "__main__.py", "reference")}
+_NOT_OF = {
+    "Trainer": ("presets.py", "scoring.py", "timing.py", "__main__.py", "metrics", "reference")
+}
 """Files and folders of a package that do not decide what the node writes."""
 
 

@@ -11,6 +11,7 @@ from pipeline.config import RunConfig
 from pipeline.config_text import CONFIG_FILE, config_text
 from pipeline.options import add_config_options, build_config, parse, peek_recipe
 from pipeline.usage import UsageError
+from trainer.tracking_config import require_libraries
 
 _DESCRIPTION = """Ingests, checks and converts the cases, trains one network per fold, scores every
 case, and pushes the best model where the thresholds are reached. Options override --config,
@@ -50,6 +51,10 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.write(config_text(config))
         return 0
     check_folders(config)
+    try:
+        require_libraries(config.trainer.tracking)  # before the hours that data take
+    except ValueError as e:
+        raise UsageError(str(e)) from e
     from pipeline.local_runner import run
 
     return run(config)

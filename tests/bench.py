@@ -1,13 +1,12 @@
 """`make bench`: how fast the parts are on this machine, on synthetic cases, as JSON.
 
-Convert: raw folders -> checked raw records. Input: staged cases -> augmented crops. Train: one
-update on a batch of crops. Infer: one whole case through the exported graph.
+Convert: raw folders -> checked raw records. Input, train, forward, infer: what `unet-tfx benchmark`
+measures, on those records. Serve: one raw case through the exported graph.
 """
 
 import argparse
 import json
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -31,13 +30,14 @@ from beam_preprocess.records import encode_example, raw_feature_spec
 from beam_preprocess.shards import make_shards
 from beam_preprocess.synth import brats
 from components.transform import transform_settings
-from trainer.batches import RecordInfo, training_batches
+from trainer.benchmark.plan import BenchmarkPlan
+from trainer.benchmark.run import run_benchmark
 from trainer.config import InferenceConfig, TrainerConfig
-from trainer.loop import RunFolder, train
+from trainer.hardware import hardware, versions
+from trainer.model_config import ModelConfig
 from trainer.presets import PRESETS
-from trainer.progress import read_history
 from trainer.serving import LoadedModel, ServingSpec, export
-from trainer.staging import stage
+from trainer.unet import build_unet
 
 
 def timed(run: Callable[[], Any]) -> tuple[Any, float]:
@@ -58,47 +58,70 @@ def normalise(raw: Iterable[bytes], info: DatasetInfo, path: Path) -> None:
             writer.write(encode_example(plain))
 
 
-def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Measures the four parts."""
-    dataset, model = Brats(), PRESETS[options.preset]
-    crop = (options.crop,) * 3
+def convert(options: argparse.Namespace, folder: Path) -> float:
+    """Writes raw cases and their records below `folder`. Returns cases per second."""
+    dataset = Brats()
     brats.write_cohort(folder / "raw", cases=options.cases, seed=0, shape=tuple(options.shape))
     cases = dataset.list_cases(folder / "raw").cases
     places = {n: str(folder / n) for n in ("examples", "statistics", "store")}
     destination = Destination(**places, code="bench")
     (shard,) = make_shards("all", cases, cases_per_shard=len(cases))
-    _, convert_s = timed(lambda: convert_shard(shard, dataset=dataset, destination=destination))
-    records = folder / "normalised.gz"
+    _, seconds = timed(lambda: convert_shard(shard, dataset=dataset, destination=destination))
+    records = folder / "records" / "Split-fold-0" / "normalised.gz"
+    records.parent.mkdir(parents=True)
     normalise(read_records(shard.path(destination.examples)), dataset.info, records)
-    staged = stage([str(records)], folder / "staged")
-    config = TrainerConfig(
-        samples=options.steps * options.batch_size,
+    return len(cases) / seconds
+
+
+def make_plan(options: argparse.Namespace, folder: Path, kind: str) -> BenchmarkPlan:
+    """What `unet-tfx benchmark KIND` is to measure, on the records below `folder`."""
+    crop = (options.crop,) * 3
+    training = TrainerConfig(
+        samples=options.batch_size,
         batch_size=options.batch_size,
         crop=crop,
         precision=options.precision,
-        log_steps=max(1, options.steps // 2),
     )
-    info = RecordInfo(rank=3, channels=4, foreground=dataset.info.foreground)
-    batches = training_batches(staged, info, config, start_step=0)
-    read, input_s = timed(lambda: sum(1 for _ in batches))
-    network = train(staged, info, model, config, RunFolder(path=folder / "run"))
-    rate = read_history(folder / "run" / "logs")[-1]["steps_per_second"]
+    return BenchmarkPlan(
+        kind=kind,
+        model=PRESETS[options.preset],
+        trainer=training,
+        inference=InferenceConfig(window=crop),
+        steps=options.steps,
+        records=str(folder / "records"),
+    )
+
+
+def serve(model: ModelConfig, inference: InferenceConfig, folder: Path) -> float:
+    """Exports a network with new weights. Returns the seconds that it takes for a raw case."""
+    dataset = Brats()
     spec = ServingSpec(
         dataset=dataset.info,
         profile="corrected",
         clip_percentiles=(0.5, 99.5),
-        inference=InferenceConfig(window=crop),
+        inference=inference,
     )
-    export(network, model, spec, str(folder / "model"))
+    export(build_unet(model), model, spec, str(folder / "model"))
     served = LoadedModel(folder / "model")
-    image = dataset.read_case(cases[0]).image
+    image = dataset.read_case(dataset.list_cases(folder / "raw").cases[0]).image
     served.predict(image)  # warm-up
-    _, infer_s = timed(lambda: served.predict(image))
+    return timed(lambda: served.predict(image))[1]
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Measures the parts."""
+    converted = convert(options, folder)
+    plans = {kind: make_plan(options, folder, kind) for kind in ("input", "train", "infer")}
+    found: dict[str, Any] = {}
+    for plan in plans.values():
+        found |= run_benchmark(plan)["measured"]
     return {
-        "convert_cases_per_s": len(cases) / convert_s,
-        "input_crops_per_s": read * options.batch_size / input_s,
-        "train_crops_per_s": rate * options.batch_size,
-        "infer_s_per_case": infer_s,
+        "convert_cases_per_s": converted,
+        "input_crops_per_s": found["input"]["samples_per_s"],
+        "train_crops_per_s": found["train"]["samples_per_s"],
+        "forward_crops_per_s": found["forward"]["samples_per_s"],
+        "infer_s_per_case": found["whole_case"]["seconds"],
+        "serve_s_per_case": serve(plans["infer"].model, plans["infer"].inference, folder),
     }
 
 
@@ -115,13 +138,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = measure(options, Path(folder))
-    machine = {
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "gpus": len(tf.config.list_physical_devices("GPU")),
-        "tensorflow": tf.__version__,
-    }
-    print(json.dumps({"measured": result, "options": vars(options), "machine": machine}, indent=1))
+    machine = {"hardware": hardware(), "versions": versions()}
+    print(json.dumps({"measured": result, "options": vars(options)} | machine, indent=1))
 
 
 if __name__ == "__main__":

@@ -168,42 +168,24 @@ def _artifact(kind: str, folder: Path) -> Any:
     return artifact
 
 
-def input_pipeline(folder: Path, *, crops: int) -> dict[str, float]:
-    """Staged cases -> augmented crops, as fast as they come."""
-    from trainer.batches import training_batches
-    from trainer.staging import stage
-
-    pattern = str(folder / "transformed" / "*" / "*.gz")
-    cases = stage([pattern], folder / "staged")
-    config = _trainer_config(samples=crops)
-    batches = training_batches(cases, _record_info(), config, start_step=0)
-    return {"seconds": timed(lambda: sum(1 for _ in batches)), "crops": crops}
-
-
-def _record_info() -> Any:
-    from trainer.batches import RecordInfo
-
-    return RecordInfo(rank=3, channels=4, foreground="nonzero")
-
-
-def _trainer_config(*, samples: int) -> Any:
-    from trainer.config import TrainerConfig
-
-    return TrainerConfig(samples=samples, batch_size=1, crop=CROP, log_steps=1)
-
-
-def train_steps(folder: Path, *, steps: int) -> dict[str, float]:
-    """Training steps on one crop each; the first ones, which trace and warm up, do not count."""
-    from trainer.loop import RunFolder, train
+def training(folder: Path, kind: str, *, steps: int) -> dict[str, float]:
+    """What `unet-tfx benchmark KIND` measures, on Transform's records and crops of 128^3."""
+    from trainer.benchmark.plan import BenchmarkPlan
+    from trainer.benchmark.run import run_benchmark
+    from trainer.config import InferenceConfig, TrainerConfig
     from trainer.presets import PRESETS
-    from trainer.progress import read_history
-    from trainer.staging import stage
 
-    cases = stage([str(folder / "transformed" / "*" / "*.gz")], folder / "staged")
-    run = RunFolder(path=folder / "run")
-    train(cases, _record_info(), PRESETS["unet3d"], _trainer_config(samples=steps), run)
-    rate = read_history(run.logs)[-1]["steps_per_second"]
-    return {"seconds": 1 / rate, "crops": 1}
+    plan = BenchmarkPlan(
+        kind=kind,
+        model=PRESETS["unet3d"],
+        trainer=TrainerConfig(samples=1, batch_size=1, crop=CROP),
+        inference=InferenceConfig(window=CROP),
+        steps=steps,
+        warmup_steps=2,
+        records=str(folder / "transformed"),
+    )
+    found = run_benchmark(plan)["measured"][kind]
+    return {"seconds": found["seconds"], "crops": found["samples"]}
 
 
 def in_process(stage: str, folder: Path) -> dict[str, float]:
@@ -219,8 +201,8 @@ def run_stage(stage: str, folder: Path) -> None:
         "reference": reference,
         "case_gen": case_gen,
         "transform": transform,
-        "input": lambda f: input_pipeline(f, crops=24),
-        "train": lambda f: train_steps(f, steps=3),
+        "input": lambda f: training(f, "input", steps=24),
+        "train": lambda f: training(f, "train", steps=1),
     }
     print(json.dumps(stages[stage](folder) | {"peak_rss_bytes": peak_rss_bytes()}))
 

@@ -30,10 +30,12 @@ OURS = {
                 *("cohort_check", "cohort_summary", "difference"),
             )
         ),
+        "trainer.benchmark",
         "trainer.config",
         "trainer.loss.config",
         "trainer.model_config",
         "trainer.presets",
+        "trainer.tracking_config",
     ),
     "kubeflow": ("pipeline", "components", "trainer", "beam_preprocess"),
 }
@@ -57,7 +59,11 @@ THIRD_PARTIES = {
     "trainer": {"tensorflow", "keras"},
     "trainer/distribution.py": {"tensorflow", "horovod"},
     "trainer/scoring.py": {"sklearn"},
-    "trainer/progress.py": {"tensorflow", "tqdm"},
+    "trainer/metrics": {"scipy", "sklearn", "surface_distance"},
+    "trainer/benchmark/timing.py": {"tensorflow", "keras", "tqdm"},
+    "trainer/progress.py": {"tqdm"},
+    "trainer/tracking/mlflow_sink.py": {"mlflow"},
+    "trainer/tracking/wandb_sink.py": {"wandb"},
     "components/transform.py": {
         *("tfx", "apache_beam", "google", "tensorflow", "tensorflow_transform"),
     },

@@ -7,6 +7,7 @@ from beam_preprocess.validation import require, require_choices, require_positiv
 from trainer.augment.config import AugmentConfig
 from trainer.loss.config import LossConfig
 from trainer.optimizer_config import OptimizerConfig, ScheduleConfig
+from trainer.tracking_config import TrackingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,7 @@ class TrainerConfig:
       keep_checkpoints: How many of the last checkpoints stay; the best one stays besides.
       log_steps: Steps between two lines of the log.
       validation: Scores during the training, best checkpoint and early stopping.
+      tracking: What is shown of the training, and where.
     """
 
     samples: int
@@ -86,6 +88,7 @@ class TrainerConfig:
     keep_checkpoints: int = 2
     log_steps: int = 25
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     def __post_init__(self) -> None:
         require_choices(self, "trainer")
@@ -109,6 +112,10 @@ class TrainerConfig:
         rule = f"a divisor of trainer.batch_size, {self.batch_size}"
         fits = self.batch_size % parts == 0
         require(fits, "trainer.optimizer.accumulate_parts", parts, rule)
+        profiled = self.tracking.profile_steps
+        rule = f"no later than the last step, {self.steps(self.workers)}"
+        fits = not profiled or profiled[-1] <= self.steps(self.workers)
+        require(fits, "trainer.tracking.profile_steps", profiled, rule)
 
     def _require_workers(self) -> None:
         """Only two strategies know several processes on one machine."""

@@ -8,8 +8,8 @@ from beam_preprocess.atomic import write_text
 from beam_preprocess.config_io import from_dict
 from trainer.batches import RecordInfo
 from trainer.config import TrainerConfig
-from trainer.loop import RunFolder
 from trainer.model_config import ModelConfig
+from trainer.run_folder import RunFolder
 from trainer.staging import StagedCase
 
 

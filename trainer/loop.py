@@ -3,58 +3,36 @@
 `keras.Model.fit` is not used: with Keras 3 it fails under multi-worker strategies.
 """
 
-import json
 import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.batches import RecordInfo, cases_of_step, training_batches
+from trainer.batches import Part, RecordInfo, cases_of_step, training_batches
 from trainer.checkpoints import Checkpoints
 from trainer.config import TrainerConfig
 from trainer.distribution import Distribution, make_distribution
+from trainer.job import TrainingJob
 from trainer.model_config import ModelConfig
 from trainer.progress import Progress
+from trainer.run_folder import RunFolder
 from trainer.schedule import rate_at
 from trainer.staging import StagedCase
 from trainer.state import POLICIES, TrainingState, new_state
 from trainer.step import Scalars, make_step
-from trainer.stopping import EXIT_PREEMPTED, stop_on_sigterm
+from trainer.stopping import EXIT_PREEMPTED, StopRequest, stop_on_sigterm
+from trainer.tracking.watch import Watch, watched
+from trainer.tracking_config import require_libraries
 from trainer.unet import build_unet
-from trainer.validation import Validator, mean_dice, split_validation
+from trainer.validation import BestScore, Example, Validator, mean_dice, split_validation
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunFolder:
-    """Where a training keeps its state; the same folder resumes the same training.
-
-    Attributes:
-      path: Parent of `checkpoints/` and `logs/`.
-      title: What the progress is headed with.
-    """
-
-    path: Path
-    title: str = "training"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints."""
-        return self.path / "checkpoints"
-
-    @property
-    def logs(self) -> Path:
-        """Folder of the TensorBoard events and the history."""
-        return self.path / "logs"
 
 
 def train(
@@ -85,6 +63,7 @@ def train(
       MemoryError: The device's memory does not suffice.
       SystemExit: SIGTERM came: the state is saved, the same call goes on from there.
     """
+    require_libraries(config.tracking)
     distribution = make_distribution(config.strategy)
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
@@ -93,17 +72,16 @@ def train(
     training, held_out = split_validation(cases, config.validation.share, seed=config.seed)
     with distribution.scope():
         state = new_state(model, config)
-    loop = _Loop(distribution, state, config, folder, training)
-    if held_out:
-        loop.validator = Validator(
-            network=tf.function(lambda x: state.network(x, training=False)),
-            cases=held_out[distribution.rank :: distribution.workers],
-            info=info,
-            model=model,
-            config=config,
-        )
+    validator = Validator(
+        network=tf.function(lambda x: state.network(x, training=False)),
+        cases=held_out[distribution.rank :: distribution.workers],
+        info=info,
+        model=model,
+        config=config,
+    )
+    job = TrainingJob(cases=tuple(cases), info=info, model=model, config=config, folder=folder)
     with _memory_errors(config):
-        loop.run(info)
+        _Loop(distribution, state, job, training, validator).run()
     return trained_network(model, config, folder) if distribution.rank == 0 else state.network
 
 
@@ -133,39 +111,47 @@ class _Loop:
         self,
         distribution: Distribution,
         state: TrainingState,
-        config: TrainerConfig,
-        folder: RunFolder,
+        job: TrainingJob,
         cases: Sequence[StagedCase],
+        validator: Validator,
     ):
-        self.validator: Validator | None = None
-        self._distribution, self._state, self._config = distribution, state, config
-        self._folder, self._cases = folder, cases
+        self._distribution, self._state, self._job = distribution, state, job
+        self._config, self._folder = job.config, job.folder
+        self._cases, self._validator = cases, validator
         self._replicas = distribution.part.replicas
-        self._steps = config.steps(self._replicas)
-        self._checkpoints = Checkpoints(folder.checkpoints, keep=config.keep_checkpoints)
-        self._record = _Record()
+        self._steps = self._config.steps(self._replicas)
+        keep = self._config.keep_checkpoints
+        self._checkpoints = Checkpoints(self._folder.checkpoints, keep=keep)
+        self._record = BestScore()
         self._saved_at = time.monotonic()
 
-    def run(self, info: RecordInfo) -> None:
+    def run(self) -> None:
         """Trains from the last checkpoint to the end, or until SIGTERM."""
         start = self._restore()
+        with stop_on_sigterm() as request:
+            if start < self._steps and not self._is_over():
+                self._run_from(start, request)
+            self._wait_for_all()
+
+    def _run_from(self, start: int, request: StopRequest) -> None:
         batches = training_batches(
             self._cases,
-            info,
+            self._job.info,
             self._config,
             start_step=start,
             part=self._distribution.part,
         )
         step = make_step(self._distribution, self._state, self._config)
         source = self._distribution.batches(batches)
-        with self._progress(start) as progress, stop_on_sigterm() as request:
+        with watched(self._job, self._distribution, self._state.network, start=start) as watch:
             for number in range(start, self._steps):
-                if self._is_over():
-                    break
                 self._set_rate(number)
                 stop = tf.constant(float(request.is_set))
-                self._after(number, step(next(source), stop), progress)
-            self._wait_for_all()
+                with watch.step(number + 1):
+                    scalars = step(next(source), stop)
+                self._after(number, scalars, watch)
+                if self._is_over():
+                    break
 
     def _set_rate(self, number: int) -> None:
         rate = rate_at(
@@ -181,7 +167,7 @@ class _Loop:
         """Until the chief has written: a worker that ends before is taken for dead."""
         self._distribution.sum(np.zeros(1))
 
-    def _after(self, number: int, scalars: Scalars, progress: Progress) -> None:
+    def _after(self, number: int, scalars: Scalars, watch: Watch) -> None:
         """Checks, reports, validates and saves after step `number` (0-based)."""
         done = number + 1
         values = {k: float(scalars[k]) for k in ("loss", "gradient_norm")}
@@ -192,11 +178,15 @@ class _Loop:
         if self._state.loss_scale:
             values["skipped_steps"] = float(self._state.loss_scale.skipped)
         rate = float(self._state.optimizer.learning_rate.numpy())
-        progress.step(done, values | {"learning_rate": rate})
+        watch.progress.step(done, values | {"learning_rate": rate})
         last = done == self._steps
-        if self.validator and (done % self._config.validation.every_steps == 0 or last):
-            self._validate(done, progress)
+        if self._config.validation.share and _falls_on(
+            done, self._config.validation.every_steps, last=last
+        ):
+            self._validate(done, watch.progress)
             last = last or self._is_over()
+        if _falls_on(done, self._config.tracking.image_steps, last=last):
+            self._draw(done, watch)
         stopping = float(scalars["stop"]) > 0
         if stopping or last or self._is_due(done):
             self._save(done)
@@ -228,21 +218,6 @@ class _Loop:
             f" {last or 'none yet'}"
         )
 
-    @contextmanager
-    def _progress(self, start: int) -> Iterator[Progress]:
-        progress = Progress(
-            self._folder.title,
-            steps=self._steps,
-            start=start,
-            log_dir=self._folder.logs if self._distribution.rank == 0 else None,
-            every=self._config.log_steps,
-            crops_per_step=self._config.batch_size * self._replicas,
-        )
-        try:
-            yield progress
-        finally:
-            progress.close()
-
     def _restore(self) -> int:
         """Restores the newest checkpoint, and gives all workers the chief's state.
 
@@ -253,7 +228,7 @@ class _Loop:
         samples = np.array(0)
         if arrays is not None:
             samples = arrays.pop("samples")
-            self._record = _Record.from_json(str(arrays.pop("record")))
+            self._record = BestScore.from_json(str(arrays.pop("record")))
             self._state.assign(arrays)
         if self._distribution.workers > 1:
             samples = self._share(samples)
@@ -269,7 +244,7 @@ class _Loop:
         head = [np.asarray(samples, np.int64), record]
         samples, record, *values = self._distribution.from_chief([*head, *own.values()])
         self._state.assign(dict(zip(own, values, strict=True)))
-        self._record = _Record(best=float(record[0]), since=int(record[1]))
+        self._record = BestScore(best=float(record[0]), since=int(record[1]))
         return samples
 
     def _save(self, done: int) -> None:
@@ -280,39 +255,41 @@ class _Loop:
         head = {"samples": np.array(samples), "record": np.array(self._record.to_json())}
         self._checkpoints.save(samples, head | self._state.arrays())
 
-    def _validate(self, done: int, progress: Progress) -> None:
-        assert self.validator
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Inside, the network has its average of weights, where there is one."""
         average = self._state.average
-        with average.swapped() if average else nullcontext():
-            sums = self._distribution.sum(self.validator())
+        return average.swapped() if average else nullcontext()
+
+    def _validate(self, done: int, progress: Progress) -> None:
+        with self._averaged():
+            sums = self._distribution.sum(self._validator())
             score, per_class = mean_dice(sums)
         if self._record.take(score) and self._distribution.rank == 0:
             self._checkpoints.save_best(self._state.arrays())
         names = {f"validation_dice/{i}": v for i, v in enumerate(per_class, 1)}
         progress.note(done, {"validation_dice": score} | names)
 
+    def _draw(self, done: int, watch: Watch) -> None:
+        """Shows what the network makes of its first validation case, or of a crop of this step."""
+        with self._averaged():
+            if self._distribution.rank == 0:
+                watch.picture(done, self._example(done))
 
-@dataclass
-class _Record:
-    """The best validation so far, and how many followed it without a better one."""
+    def _example(self, done: int) -> Example:
+        """Image [*S, C], classes [*S] in truth and by the network."""
+        if self._validator.cases:
+            return self._validator.example(self._validator.cases[0])
+        part = Part(replicas=self._replicas)
+        batches = training_batches(
+            self._cases, self._job.info, self._config, start_step=done - 1, part=part
+        )
+        images, labels = next(iter(batches.take(1)))
+        return images[0], labels[0], self._validator.predict(images[0])
 
-    best: float = -math.inf
-    since: int = 0
 
-    def take(self, score: float) -> bool:
-        """Takes note of a score. Returns whether it is the best so far."""
-        better = score > self.best
-        self.best, self.since = (score, 0) if better else (self.best, self.since + 1)
-        return better
-
-    def to_json(self) -> str:
-        """As text, for the checkpoint."""
-        return json.dumps({"best": self.best, "since": self.since})
-
-    @staticmethod
-    def from_json(text: str) -> "_Record":
-        """What `to_json` wrote."""
-        return _Record(**json.loads(text))
+def _falls_on(done: int, every: int, *, last: bool) -> bool:
+    """Whether something that is due every so many steps, and after the last one, is due."""
+    return every > 0 and (done % every == 0 or last)
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""What a training shows: a bar on a terminal, else lines; TensorBoard scalars, a history file."""
+"""What a training shows: a bar on a terminal, else lines; and the same numbers to all its sinks.
+
+The history file is the sink that every training has. The others are in `trainer.tracking`.
+"""
 
 import json
 import logging
@@ -6,9 +9,10 @@ import math
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
-import tensorflow as tf
 from tqdm import tqdm
 
 from beam_preprocess.atomic import write_text
@@ -18,6 +22,36 @@ Scalars = dict[str, float]
 _log = logging.getLogger(__name__)
 
 
+class Sink(Protocol):
+    """Where the numbers of a training go."""
+
+    def write(self, number: int, scalars: Scalars) -> None:
+        """Takes what was measured after step `number` (1-based)."""
+
+    def close(self, error: BaseException | None) -> None:
+        """Takes the end of the training, and what ended it too early, if anything did."""
+
+
+class History:
+    """The sink that `read_history` reads: a file of one JSON object per report.
+
+    Args:
+      folder: Of the file.
+      start: Steps that are done already. Later ones of the file are done again: they are dropped.
+    """
+
+    def __init__(self, folder: Path, *, start: int):
+        self._path = folder / HISTORY
+        _cut_history(self._path, start)
+
+    def write(self, number: int, scalars: Scalars) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": number} | _no_nan(scalars)) + "\n")
+
+    def close(self, error: BaseException | None) -> None:
+        """Every report is whole already."""
+
+
 class Progress:
     """Reports the steps of one training.
 
@@ -25,8 +59,7 @@ class Progress:
       title: What is trained, such as `Trainer-fold-0`.
       steps: Steps of the whole training.
       start: Steps that are done already.
-      log_dir: Folder of the TensorBoard events and of the history; None reports nothing, as in
-        every worker but the chief.
+      sinks: Where reports go; none shows nothing either, as in every worker but the chief.
       every: Steps between two reports.
       crops_per_step: Crops of all devices together.
     """
@@ -37,24 +70,21 @@ class Progress:
         *,
         steps: int,
         start: int,
-        log_dir: Path | None,
+        sinks: Sequence[Sink],
         every: int,
         crops_per_step: int,
     ):
         self._title, self._steps, self._every = title, steps, every
         self._crops_per_step = crops_per_step
         self._values: list[Scalars] = []
+        self._seconds = 0.0
         self._since = time.monotonic()
-        self._history = log_dir / HISTORY if log_dir else None
-        self._writer = None
+        self._sinks = sinks
         self._bar = None
-        if log_dir:
-            _cut_history(log_dir / HISTORY, start)
-            self._writer = tf.summary.create_file_writer(str(log_dir))
-            if sys.stderr.isatty():
-                self._bar = tqdm(
-                    total=steps, initial=start, desc=title, unit="step", dynamic_ncols=True
-                )
+        if sinks and sys.stderr.isatty():
+            self._bar = tqdm(
+                total=steps, initial=start, desc=title, unit="step", dynamic_ncols=True
+            )
 
     def step(self, number: int, values: Scalars) -> None:
         """Takes the scalars of step `number` (1-based); reports every so many steps, and the last.
@@ -63,6 +93,8 @@ class Progress:
         they are now.
         """
         self._values.append(values)
+        self._seconds += time.monotonic() - self._since
+        self._since = time.monotonic()
         if self._bar:
             self._bar.update()
         if number % self._every == 0 or number == self._steps:
@@ -71,36 +103,35 @@ class Progress:
     def note(self, number: int, values: Scalars) -> None:
         """Reports what was measured after step `number`, such as a validation."""
         self._write(number, values)
-        if self._history:
+        if self._sinks:
             shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
             _log.info("%s: step %d of %d, %s", self._title, number, self._steps, shown)
-        self._since = time.monotonic()  # what took that time was no step
+        self.skip_time()
+
+    def skip_time(self) -> None:
+        """What took the time since the last step was no step: it does not count in the rates."""
+        self._since = time.monotonic()
 
     def _report(self, number: int) -> None:
-        rate = len(self._values) / max(time.monotonic() - self._since, 1e-9)
+        rate = len(self._values) / max(self._seconds, 1e-9)
         means = {
             name: statistics.fmean(v[name] for v in self._values)
             for name in ("loss", "gradient_norm")
         }
         rates = {"steps_per_second": rate, "crops_per_second": rate * self._crops_per_step}
         self._write(number, self._values[-1] | means | rates)
-        self._values, self._since = [], time.monotonic()
+        self._values, self._seconds = [], 0.0
         self._show(number, means["loss"], rate)
 
     def _write(self, number: int, scalars: Scalars) -> None:
-        if not self._history or not self._writer:
-            return
-        with self._writer.as_default(step=number):
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value)
-        with self._history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": number} | _no_nan(scalars)) + "\n")
+        for sink in self._sinks:
+            sink.write(number, scalars)
 
     def _show(self, number: int, loss: float, rate: float) -> None:
         if self._bar:
             self._bar.set_postfix(loss=f"{loss:.4f}")
             return
-        if not self._history:
+        if not self._sinks:
             return
         left = (self._steps - number) / rate
         _log.info(
@@ -108,12 +139,12 @@ class Progress:
             *(self._title, number, self._steps, loss, rate, round(left)),
         )
 
-    def close(self) -> None:
-        """Flushes what was written."""
-        if self._writer:
-            self._writer.close()
+    def close(self, error: BaseException | None = None) -> None:
+        """Closes bar and sinks, and tells them what ended the training too early, if anything."""
         if self._bar:
             self._bar.close()
+        for sink in self._sinks:
+            sink.close(error)
 
 
 def _no_nan(scalars: Scalars) -> dict[str, float | None]:

@@ -31,36 +31,68 @@ def run_fn(fn_args: Any) -> None:
         `title` and `fingerprint`.
     """
     given = fn_args.custom_config
-    model = from_dict(ModelConfig, given["model"])
-    config = from_dict(TrainerConfig, given["trainer"])
-    dataset = from_dict(DatasetInfo, given["dataset"])
     root = Path(given["state_root"])
-    cases = stage(fn_args.train_files, root / "staged")
-    check_disjoint(cases, stage(fn_args.eval_files, root / "staged"))
-    info = RecordInfo(
-        rank=dataset.rank, channels=len(dataset.channels), foreground=dataset.foreground
-    )
+    cases = stage_folds(fn_args.train_files, fn_args.eval_files, root / "staged")
     folder = RunFolder(path=root / _run_name(given, cases), title=given["title"])
-    network = run_job(
-        TrainingJob(cases=tuple(cases), info=info, model=model, config=config, folder=folder)
-    )
-    export(network, model, _serving_spec(given, dataset), fn_args.serving_model_dir)
+    train_and_export(cases, given, folder, fn_args.serving_model_dir)
     beside = Path(fn_args.serving_model_dir).parent / TRAINING_CASES
     write_text(beside, training_cases_json(cases))
     shutil.copytree(folder.logs, fn_args.model_run_dir, dirs_exist_ok=True)
+    shutil.copy(folder.manifest, fn_args.model_run_dir)
+
+
+def stage_folds(training: Sequence[str], held_out: Sequence[str], folder: Path) -> list[StagedCase]:
+    """Stages the records to train on, in `folder`, and checks them against the held-out ones.
+
+    Args:
+      training, held_out: Patterns of record files; none are held out where all are trained on.
+      folder: Of the staged cases.
+
+    Raises:
+      ValueError: There are no records, or a patient is in both parts.
+    """
+    cases = stage(training, folder)
+    if held_out:
+        check_disjoint(cases, stage(held_out, folder))
+    return cases
+
+
+def train_and_export(
+    cases: Sequence[StagedCase], given: Mapping[str, Any], folder: RunFolder, model_dir: str
+) -> None:
+    """Trains on staged cases, from the last checkpoint in `folder` on, and writes the SavedModel.
+
+    Args:
+      cases: What is trained on.
+      given: The dicts `model`, `trainer`, `inference`, `dataset` and `preprocessing`; see `run_fn`.
+      folder: State and logs.
+      model_dir: Folder of the SavedModel.
+    """
+    model = from_dict(ModelConfig, given["model"])
+    config = from_dict(TrainerConfig, given["trainer"])
+    dataset = from_dict(DatasetInfo, given["dataset"])
+    info = RecordInfo(
+        rank=dataset.rank, channels=len(dataset.channels), foreground=dataset.foreground
+    )
+    network = run_job(
+        TrainingJob(cases=tuple(cases), info=info, model=model, config=config, folder=folder)
+    )
+    export(network, model, serving_spec(given), model_dir)
 
 
 def _run_name(given: Mapping[str, Any], cases: Sequence[StagedCase]) -> str:
     """Folder of this training: its title and a hash of all that decides its result."""
     decides = {k: given[k] for k in ("model", "trainer", "dataset", "fingerprint")}
+    decides["trainer"] = {k: v for k, v in given["trainer"].items() if k != "tracking"}
     content = json.dumps(decides | {"data": data_fingerprint(cases)}, sort_keys=True)
     return f"{given['title']}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
-def _serving_spec(given: Mapping[str, Any], dataset: DatasetInfo) -> ServingSpec:
+def serving_spec(given: Mapping[str, Any]) -> ServingSpec:
+    """What the exported model is told, from the dicts that `run_fn` is given."""
     preprocessing = given["preprocessing"]
     return ServingSpec(
-        dataset=dataset,
+        dataset=from_dict(DatasetInfo, given["dataset"]),
         profile=preprocessing["profile"],
         clip_percentiles=tuple(preprocessing["clip_percentiles"]),
         inference=from_dict(InferenceConfig, given["inference"]),

@@ -5,9 +5,10 @@ no part in it: a score of cases that a model was chosen by is no measure of the 
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +24,7 @@ from trainer.overlap import dice, overlap
 from trainer.staging import StagedCase
 
 Network = Callable[[tf.Tensor], tf.Tensor]
-Example = tuple[tf.Tensor, tf.Tensor]
+Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 def split_validation(
@@ -80,28 +81,32 @@ class Validator:
         classes = range(1, max(2, self.model.classes))
         sums = np.zeros((len(classes), 2))
         for case in self.cases:
-            truth, predicted = self._classes_of(tf.io.read_file(case.path))
+            _, truth, predicted = self.example(case)
             for index, value in enumerate(classes):
                 score = dice(overlap(truth.numpy(), predicted.numpy(), [value]), empty="nan")
                 sums[index] += (0, 0) if math.isnan(score) else (score, 1)
         return sums
 
-    def _classes_of(self, record: tf.Tensor) -> Example:
+    def example(self, case: StagedCase) -> Example:
+        """What is scored of a case: image [*S, C], and classes [*S] in truth and by the network."""
+        record = tf.io.read_file(case.path)
         features = parse_normalised(record, rank=self.info.rank, channels=self.info.channels)
         whole = self.config.validation.mode == "whole"
-        return self._whole(features) if whole else self._patch(features)
+        image, label = self._whole(features) if whole else self._patch(features)
+        return image, tf.cast(label, tf.uint8), self.predict(image)
 
-    def _whole(self, features: dict[str, tf.Tensor]) -> Example:
+    def _whole(self, features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         x, mean, stdev = (features[name] for name in ("X", "mean", "stdev"))
-        image = standardise(x, mean, stdev, foreground=self.info.foreground)
-        return features["Y"], self._predict(image)
+        return standardise(x, mean, stdev, foreground=self.info.foreground), features["Y"]
 
-    def _patch(self, features: dict[str, tf.Tensor]) -> Example:
+    def _patch(self, features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """A crop as in training, the same at every validation, unchanged by augmentation."""
-        image, label = training_example(features, tf.constant(0), self.info, self.config)
-        return tf.cast(label, tf.uint8), self._predict(image)
+        augment = replace(self.config.augment, enabled=False)
+        config = replace(self.config, augment=augment)
+        return training_example(features, tf.constant(0), self.info, config)
 
-    def _predict(self, image: tf.Tensor) -> tf.Tensor:
+    def predict(self, image: tf.Tensor) -> tf.Tensor:
+        """Classes uint8 [*S] of an image [*S, C]."""
         inference = InferenceConfig(window=self.config.crop)
         probabilities = predict_probabilities(self.network, image, self.model, inference)
         return to_classes(probabilities, threshold=inference.threshold)
@@ -116,3 +121,26 @@ def mean_dice(sums: NDArray[np.float64]) -> tuple[float, list[float]]:
     per_class = [float(total / count) if count else math.nan for total, count in sums]
     known = [value for value in per_class if not math.isnan(value)]
     return (float(np.mean(known)) if known else math.nan), per_class
+
+
+@dataclass
+class BestScore:
+    """The best validation so far, and how many followed it without a better one."""
+
+    best: float = -math.inf
+    since: int = 0
+
+    def take(self, score: float) -> bool:
+        """Takes note of a score. Returns whether it is the best so far."""
+        better = score > self.best
+        self.best, self.since = (score, 0) if better else (self.best, self.since + 1)
+        return better
+
+    def to_json(self) -> str:
+        """As text, for the checkpoint."""
+        return json.dumps({"best": self.best, "since": self.since})
+
+    @staticmethod
+    def from_json(text: str) -> "BestScore":
+        """What `to_json` wrote."""
+        return BestScore(**json.loads(text))

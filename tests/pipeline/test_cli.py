@@ -35,6 +35,7 @@ def run_fresh(*argv: str) -> subprocess.CompletedProcess[str]:
         (["run", "--help"], ["usage: unet-tfx run", "--trainer.learning_rate", "--print-config"]),
         (["check", "--help"], ["usage: unet-tfx check", "--against", "--data.folds", "1 errors"]),
         (["drift", "--help"], ["usage: unet-tfx drift"]),
+        (["benchmark", "--help"], ["usage: unet-tfx benchmark train|infer|input", "--records"]),
         (["predict", "--help"], ["usage: unet-tfx predict", "--model", "--input", "--output"]),
         (["synth", "--help"], ["usage: unet-tfx synth", "brats", "dagm"]),
         (["synth", "brats", "--help"], ["usage: unet-tfx synth brats", "--shape", "--seed"]),
@@ -54,12 +55,13 @@ def test_help_imports_no_framework(argv, words):
     ("argv", "message"),
     [
         ([], "^$"),
-        (["fly"], "no command 'fly': use run, check, drift, predict, synth, compile"),
+        (["fly"], "no command 'fly': use run, train, check, .*, synth, benchmark, compile"),
         (["run"], "--recipe must be one of brats, .*, got None"),
         (["run", "--recipe", "brats", "--data.fold", "3"], "did you mean data.folds"),
         (["run", "--recipe", "brats", "--data.folds", "1"], "data.folds must be .*got 1"),
         (["predict", "--model", "m"], "--input"),
         (["predict", "--model", "m", "--input", "i", "--output", "o", "--zzz"], "--zzz"),
+        (["benchmark", "infer", "--trainer.crop", "[9,9,9]"], "trainer.crop .* does not suit"),
         (["synth"], r"required: brats\|nnunet\|dagm"),
         (["synth", "brats", "out", "--cases", "three"], "invalid int value: 'three'"),
         (["compile", "--recipe", "brats", "--output", "x.json"], "--output must be"),
@@ -78,7 +80,7 @@ def test_every_command_is_described(capsys):
     assert cli.main(["-h"]) == 0
     printed = capsys.readouterr().out
     for name, (_, what) in cli.COMMANDS.items():
-        assert f"  {name.ljust(7)}  {what}" in printed
+        assert f"  {name.ljust(9)}  {what}" in printed
 
 
 @pytest.fixture
@@ -160,3 +162,10 @@ def test_run_without_an_output_is_wrong_usage(tmp_path, capsys):
     options = ["--data.root", str(tmp_path), "--output", ""]
     assert cli.main(["run", "--recipe", "brats", *options]) == 2
     assert "output must be the run folder, got ''" in capsys.readouterr().err
+
+
+def test_library_that_a_run_asks_for_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("trainer.tracking_config._is_installed", lambda module: False)
+    options = ["--data.root", str(tmp_path / "cohort"), "--output", str(tmp_path / "runs")]
+    assert cli.main(["run", "--recipe", "brats", *options, "--trainer.tracking.wandb", "x"]) == 2
+    assert "'x' needs the Python package wandb, it is missing" in capsys.readouterr().err

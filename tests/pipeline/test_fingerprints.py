@@ -116,7 +116,7 @@ def test_the_walk_finds_what_is_imported_at_second_hand():
     assert {"trainer.serving", "trainer.inference", "trainer.model_config"} <= reached
     assert "components.artifacts" in reached_from(("components",))  # inside a function
     assert "trainer.scoring" not in reached_from(START["Trainer"])
-    for module in ("presets", "timing", "__main__", "reference.run"):
+    for module in ("presets", "benchmark.timing", "__main__", "reference.run"):
         assert f"trainer.{module}" not in reached_from(START["Trainer"])
 
 

@@ -6,11 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import tensorflow as tf
 
-from trainer.progress import HISTORY, Progress, read_history
+from trainer import progress as module
+from trainer.progress import HISTORY, History, Progress, read_history
 
 NAMES = {"loss", "gradient_norm", "learning_rate", "steps_per_second", "crops_per_second"}
 
@@ -21,7 +20,8 @@ def start(tmp_path: Path) -> Callable[..., Progress]:
 
     def make(**changes: int) -> Progress:
         options = {"steps": 5, "start": 0, "every": 2, "crops_per_step": 4} | changes
-        return Progress("Trainer-fold-0", log_dir=tmp_path / "logs", **options)
+        sinks = [History(tmp_path / "logs", start=options["start"])]
+        return Progress("Trainer-fold-0", sinks=sinks, **options)
 
     return make
 
@@ -40,18 +40,6 @@ def history(tmp_path: Path) -> list[tuple[int, float]]:
     return [(r["step"], r["loss"]) for r in read_history(tmp_path / "logs")]
 
 
-def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """TensorBoard scalar -> (step, value), oldest first."""
-    found: dict[str, list[tuple[int, float]]] = {}
-    for path in sorted(folder.glob("events.*")):
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            event = tf.compat.v1.Event.FromString(record)
-            for value in event.summary.value:
-                number = float(np.asarray(tf.make_ndarray(value.tensor)))
-                found.setdefault(value.tag, []).append((event.step, number))
-    return found
-
-
 def test_reports_means_every_so_many_steps_and_at_the_last(tmp_path: Path, start) -> None:
     take(start(), [4.0, 2.0, 1.0, 2.0, 0.5])
     assert history(tmp_path) == [(2, 3.0), (4, 1.5), (5, 0.5)]
@@ -61,11 +49,37 @@ def test_reports_means_every_so_many_steps_and_at_the_last(tmp_path: Path, start
         assert report["steps_per_second"] > 0
 
 
-def test_tensorboard_shows_what_the_history_holds(tmp_path: Path, start) -> None:
-    take(start(), [4.0, 2.0, 1.0, 2.0, 0.5])
-    found = scalars(tmp_path / "logs")
-    assert set(found) == NAMES
-    assert found["loss"] == history(tmp_path)
+def test_validations_and_what_is_skipped_do_not_count_in_the_rates(
+    tmp_path: Path, start, monkeypatch
+) -> None:
+    """Steps take 1 s, a validation after the first one 10 s, a picture after the second one 5 s."""
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    progress = start(every=3, steps=3)
+    for number, after in enumerate((10.0, 5.0, 0.0), 1):
+        now[0] += 1
+        progress.step(number, values(1.0))
+        now[0] += after
+        progress.note(number, {}) if number == 1 else progress.skip_time()
+    reports = [r for r in read_history(tmp_path / "logs") if "loss" in r]
+    assert [r["steps_per_second"] for r in reports] == [1.0]
+
+
+def test_sinks_are_told_how_it_ended() -> None:
+    told: list[object] = []
+
+    class Sink:
+        def write(self, number: int, scalars: dict[str, float]) -> None:
+            told.append((number, scalars["loss"]))
+
+        def close(self, error: BaseException | None) -> None:
+            told.append(error)
+
+    progress = Progress("x", steps=1, start=0, sinks=[Sink()] * 2, every=1, crops_per_step=1)
+    progress.step(1, values(3.0))
+    error = KeyboardInterrupt()
+    progress.close(error)
+    assert told == [(1, 3.0), (1, 3.0), error, error]
 
 
 def test_resumed_training_goes_on_with_the_history_up_to_its_step(tmp_path: Path, start) -> None:
@@ -102,7 +116,7 @@ def test_notes_stand_beside_the_reports_and_nan_is_null(tmp_path: Path, start) -
 
 def test_other_workers_than_the_chief_report_nothing(tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.INFO)
-    progress = Progress("x", steps=2, start=0, every=1, crops_per_step=1, log_dir=None)
+    progress = Progress("x", steps=2, start=0, every=1, crops_per_step=1, sinks=[])
     take(progress, [1.0, 2.0])
     progress.note(2, {"validation_dice": 0.5})
     assert caplog.messages == [] and not list(tmp_path.iterdir())

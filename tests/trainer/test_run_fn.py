@@ -116,6 +116,8 @@ def test_run_writes_logs(trained: SimpleNamespace) -> None:
     folder = Path(trained.model_run_dir)
     assert [r["step"] for r in read_history(folder)] == [4, 6]
     assert list(folder.glob("events.out.tfevents.*"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["title"] == "Trainer-fold-0" and manifest["data"]["cases"] == 2
 
 
 def test_state_is_in_one_folder_per_training_and_one_for_staged_cases(
@@ -167,6 +169,7 @@ def test_folds_must_share_no_patient() -> None:
         ("fingerprint", "abd", True),
         ("title", "Trainer-fold-1", True),
         ("trainer", CUSTOM_CONFIG["trainer"] | {"seed": 1}, True),
+        ("trainer", CUSTOM_CONFIG["trainer"] | {"tracking": {"mlflow": "scans"}}, False),
         ("model", CUSTOM_CONFIG["model"] | {"filters": (4, 4)}, True),
         ("inference", asdict(InferenceConfig(window=(16, 16))), False),
         ("state_root", "/elsewhere", False),

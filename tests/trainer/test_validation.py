@@ -1,7 +1,7 @@
 """Validation: who is kept out, what is scored, and dice against counts by hand."""
 
+import math
 from dataclasses import replace
-from math import isnan
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import tensorflow as tf
 from trainer.config import TrainerConfig, ValidationConfig
 from trainer.model_config import ModelConfig
 from trainer.staging import StagedCase
-from trainer.validation import Validator, mean_dice, split_validation
+from trainer.validation import BestScore, Validator, mean_dice, split_validation
 
 CONFIG = TrainerConfig(samples=8, batch_size=1, crop=(8, 8))
 NETWORK = ModelConfig(rank=2, in_channels=1, classes=3, filters=(2, 4))
@@ -59,7 +59,7 @@ def test_dice_by_hand(mode: str, stage_arrays, photograph_info) -> None:
     y[:2], x[1:3] = 1, 150
     cases = stage_arrays({"a": (x, y)}, mean=[100.0], stdev=[50.0], foreground="all")
     config = replace(CONFIG, validation=ValidationConfig(mode=mode))
-    config = replace(config, augment=replace(config.augment, enabled=False))
+    assert config.augment.enabled  # of the training; it has no part in this
     validator = Validator(
         network=by_brightness, cases=cases, info=photograph_info, model=NETWORK, config=config
     )
@@ -69,5 +69,13 @@ def test_dice_by_hand(mode: str, stage_arrays, photograph_info) -> None:
 def test_mean_of_the_classes_that_some_case_has() -> None:
     mean, per_class = mean_dice(np.array([[1.5, 2], [0.0, 0], [0.25, 1]]))
     assert mean == (0.75 + 0.25) / 2
-    assert per_class[0] == 0.75 and isnan(per_class[1]) and per_class[2] == 0.25
-    assert isnan(mean_dice(np.zeros((2, 2)))[0])
+    assert per_class[0] == 0.75 and math.isnan(per_class[1]) and per_class[2] == 0.25
+    assert math.isnan(mean_dice(np.zeros((2, 2)))[0])
+
+
+def test_best_score_counts_what_followed_it_and_comes_back_from_a_checkpoint() -> None:
+    """An equal score is none that is better, nor is NaN."""
+    score = BestScore()
+    assert [score.take(s) for s in (0.5, 0.7, 0.7, math.nan)] == [True, True, False, False]
+    again = BestScore.from_json(score.to_json())
+    assert (again.best, again.since) == (0.7, 2)

@@ -1,26 +1,15 @@
-"""Times of steps -> the figures that a benchmark prints, ours and the references'.
+"""The figures of a benchmark under the keys that the references print, true ones beside theirs."""
 
-Two things differ in the published tables. Their throughput is the mean of the rates of single
-steps, which is never below all samples over all time. And what NVIDIA (June 2020), Habana and
-Ascend call a percentile is a bound of the mean: mean + z std / sqrt(n).
-"""
-
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
-
-from beam_preprocess.validation import require
-
-BOUNDS: Mapping[int, float] = MappingProxyType({90: 1.645, 95: 1.960, 99: 2.576})
-"""Confidence in percent -> z of the references."""
+from trainer.benchmark.figures import BOUNDS, figures
 
 
 def benchmark_keys(
     seconds: Sequence[float], *, samples: int, mode: Literal["train", "test"]
 ) -> dict[str, float]:
-    """The figures of a benchmark.
+    """The keys of a benchmark. How theirs differ from ours: see `trainer.benchmark.figures`.
 
     Args:
       seconds: Duration of every step after the warm-up.
@@ -36,16 +25,13 @@ def benchmark_keys(
     Raises:
       ValueError: There is no step, or one without a duration.
     """
-    timed = len(seconds) > 0 and min(seconds) > 0
-    require(timed, "seconds", list(seconds), "durations above 0 of at least one step")
-    ms = 1000 * np.asarray(seconds, np.float64)
-    mean, error = float(ms.mean()), float(ms.std() / np.sqrt(ms.size))
-    rates = {
-        f"samples_per_second_{mode}": samples * ms.size / ms.sum() * 1000,
-        f"throughput_{mode}": float(np.mean(1000 * samples / ms)),
+    found = figures(seconds, samples=samples)
+    ours, theirs = found["latency_ms"], found["references"]["latency_ms"]
+    return {
+        f"samples_per_second_{mode}": found["samples_per_s"],
+        f"throughput_{mode}": found["references"]["samples_per_s"],
+        f"latency_{mode}_mean": ours["mean"],
+        **{f"latency_{mode}_{p}": ours[f"p{p}"] for p in BOUNDS},
+        f"latency_{mode}:": theirs["mean"],
+        **{f"Latency_{mode} {p}%:": theirs[f"p{p}"] for p in BOUNDS},
     }
-    percentiles = {f"latency_{mode}_{p}": float(np.percentile(ms, p)) for p in BOUNDS}
-    bounds = {f"Latency_{mode} {p}%:": mean + z * error for p, z in BOUNDS.items()}
-    return (
-        rates | {f"latency_{mode}_mean": mean} | percentiles | {f"latency_{mode}:": mean} | bounds
-    )

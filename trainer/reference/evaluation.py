@@ -1,8 +1,8 @@
 """Held-out cases -> probabilities -> scores and prediction files, for `python -m trainer`.
 
-Profile `corrected`: the whole case by a sliding window, every case counted, BraTS regions beside
-the labels of the references. Profile `reference`: what the references score, number for number; see
-`trainer.reference.metrics`.
+Profile `corrected`: the box of the foreground by a sliding window, as a served model does, every
+case counted, BraTS regions beside the labels of the references. Profile `reference`: what the
+references score, number for number; see `trainer.reference.metrics`.
 
 Shapes: S spatial shape of a record, C channels, K classes.
 """
@@ -38,6 +38,7 @@ from trainer.reference.metrics import to_classes as reference_classes
 from trainer.reference.options import ReferenceOptions
 from trainer.reference.records import normalised_records
 from trainer.scoring import Row, aggregate, score_defects
+from trainer.serving import foreground_bounds
 
 REGIONS = {"ET": (3,), "TC": (1, 3), "WT": (1, 2, 3)}
 """BraTS regions -> classes of a record; class 3 is BraTS label 4."""
@@ -101,16 +102,34 @@ class Evaluation:
         def whole(image: tf.Tensor) -> tf.Tensor:
             return to_probabilities(call(image[tf.newaxis]))[0]
 
+        spec = tf.TensorSpec([None] * options.model.rank + [options.model.in_channels], tf.float32)
+
+        @tf.function(input_signature=[spec], autograph=False)  # one trace for cases of all sizes
         def windows(image: tf.Tensor) -> tf.Tensor:
             return predict_probabilities(call, image, options.model, window)
 
-        self._probabilities = whole if self._as_reference else tf.function(windows, autograph=False)
+        self._whole, self._windows = whole, windows
 
     def predict(self, case: HeldOutCase) -> Probabilities:
         """Probabilities [*S', K]: of the record's grid, or of what the reference takes of it."""
-        if self._as_reference and self._volumes:
-            return self._probabilities(tf.constant(crop_and_pad(case.image.numpy()))).numpy()
-        return self._probabilities(case.image).numpy()
+        if not self._as_reference:
+            return self._in_foreground(case.image)
+        image = tf.constant(crop_and_pad(case.image.numpy())) if self._volumes else case.image
+        return self._whole(image).numpy()
+
+    def _in_foreground(self, image: tf.Tensor) -> Probabilities:
+        """Probabilities [*S, K] of a whole case, certain background outside the foreground's box.
+
+        So does a served model; of 240 x 240 x 155 voxels a brain's box is about a third.
+        """
+        bounds = foreground_bounds(image, "nonzero" if self._volumes else "all")
+        box = tuple(slice(*edges) for edges in np.transpose(bounds).tolist())
+        inside = self._windows(image[box]).numpy()
+        probabilities = np.zeros((*image.shape[:-1], inside.shape[-1]), np.float32)
+        if inside.shape[-1] > 1:
+            probabilities[..., 0] = 1
+        probabilities[box] = inside
+        return probabilities
 
     def classes(self, probabilities: Probabilities) -> NDArray[np.uint8]:
         """Class indices, by the rule of the reference or the largest probability."""

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from beam_preprocess.validation import require, require_choices
+from trainer.loss.config import LOSSES as TRAITS
 from trainer.model_config import ModelConfig
 from trainer.presets import PRESETS
 
@@ -227,6 +228,7 @@ class ReferenceOptions:
             raise ValueError(f"{flags} must fit --network {self.network}: {e}") from e
         if rank == 3:
             require(self.loss in LOSSES, "--loss", self.loss, f"one of {', '.join(LOSSES)}")
+            self._require_background()
             return
         one_logit = f"left out for {records}, whose networks have one logit"
         require(self.loss == "bce", "--loss", self.loss, f"{one_logit} and are trained with bce")
@@ -236,6 +238,17 @@ class ReferenceOptions:
         )
         norm = f"left out for {records}, whose networks have no normalisation"
         require(self.norm is None, "--normalization", self.norm, norm)
+
+    def _require_background(self) -> None:
+        """Some losses leave no choice."""
+        free = [name for name in LOSSES if TRAITS[self.profile][name].background]
+        require(
+            self.loss in free or not self.include_background,
+            "--include_background",
+            self.include_background,
+            f"left out with --loss {self.loss} of --profile {self.profile}, which counts all"
+            f" classes; it is a choice with {', '.join(free)}",
+        )
 
     def _require_data(self) -> None:
         real = "given, a folder of records, unless --synth_data is"

@@ -56,8 +56,12 @@ class Fold:
     held_out: tuple[Path, ...]
 
 
-def find_records(path: Path) -> RecordFolder:
+def find_records(path: Path, *, option: str = "--data_dir") -> RecordFolder:
     """Looks at the names of the files in a folder and at the first record.
+
+    Args:
+      path: Of the folder.
+      option: What named it, for errors.
 
     Raises:
       ValueError: It holds no records of a layout that is read.
@@ -68,7 +72,7 @@ def find_records(path: Path) -> RecordFolder:
     if splits:
         folds = {name: tuple(sorted(p.glob(f"*{GZIP_SUFFIX}"))) for name, p in splits.items()}
         first = _first_record(path, folds)
-        require("shape" in first, "--data_dir", str(path), "of normalised records of ours")
+        require("shape" in first, option, str(path), "of normalised records of ours")
         rank = len(first["shape"]) - 1
         return RecordFolder(path=path, layout="splits", rank=rank, files=folds)
     if any(parts.values()):
@@ -78,7 +82,7 @@ def find_records(path: Path) -> RecordFolder:
         _require_keys(path, {"all": files}, {"X", "Y", "mean", "stdev"})
         return RecordFolder(path=path, layout="volumes", rank=3, files={"all": files})
     raise ValueError(
-        "--data_dir must hold volume-*.tfrecord, or train/*.tfrecords and test/*.tfrecords, or"
+        f"{option} must hold volume-*.tfrecord, or train/*.tfrecords and test/*.tfrecords, or"
         f" Split-fold-*/*.gz, found none of them in {path}"
     )
 

@@ -10,23 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from beam_preprocess.atomic import write_text
-from beam_preprocess.records import encode_example
 from trainer.augment.config import AugmentConfig
-from trainer.batches import RecordInfo
+from trainer.benchmark.cases import record_info, synthetic_cases
+from trainer.benchmark.figures import Times
+from trainer.benchmark.timing import time_forward, time_training
 from trainer.config import TrainerConfig, ValidationConfig
 from trainer.distribution import choose_strategy, is_chief
 from trainer.loop import RunFolder, train, trained_network
 from trainer.loss.config import LossConfig
-from trainer.model_config import ModelConfig
 from trainer.optimizer_config import OptimizerConfig
 from trainer.reference.benchmark import benchmark_keys
 from trainer.reference.evaluation import Evaluation, held_out_cases
 from trainer.reference.options import ALL_FOLDS, ReferenceOptions
 from trainer.reference.records import Fold, find_records, normalised_records, select_fold
 from trainer.staging import StagedCase, stage_records
-from trainer.timing import time_forward, time_training
+from trainer.state import POLICIES
+from trainer.unet import build_unet
 
 EVALUATED_GRID = (224, 224, 160)
 """What the 3D references evaluate of a case, and time in a benchmark of predict."""
@@ -60,14 +62,21 @@ def run(options: ReferenceOptions) -> dict[str, Any]:
         own = replace(options, fold=number, model_dir=options.model_dir / f"fold-{number}")
         fold = select_fold(records, number, num_folds=options.num_folds)
         folds.append(_run_fold(own, fold, staged=options.model_dir / "staged"))
-        _log.info("fold %d: %s", number, _line(folds[-1]))
-    return _table(folds) if options.evaluates and is_chief() else {}
+        if folds[-1]:
+            _log.info("fold %d: %s", number, _line(folds[-1]))
+    if not options.evaluates or not is_chief():
+        return {}
+    cases = round(sum(fold.get("n_evaluated", 0) for fold in folds))
+    of = f", {cases} cases, each once" if cases else ""
+    _log.info("all folds%s; of every case: %s", of, options.model_dir / "fold-*" / "scores.json")
+    return _table(folds)
 
 
 def _run_fold(options: ReferenceOptions, fold: Fold, staged: Path | None = None) -> Scores:
     if options.trains:
         records = (r for file in fold.train for r in normalised_records(file))
         source = f"the training part of {options.data_dir}"
+        _log.info("fold %s: reading the records to train on", options.fold)
         cases = stage_records(records, staged or options.model_dir / "staged", source=source)
         _train(cases, options)
     if not (options.evaluates or options.predicts) or not is_chief():
@@ -83,7 +92,7 @@ def _train(cases: Sequence[StagedCase], options: ReferenceOptions) -> None:
             " --resume_training to go on from them, or another folder"
         )
     with _kept(options) as place:
-        train(cases, record_info(options), options.model, trainer_config(options), place)
+        train(cases, record_info(options.model), options.model, trainer_config(options), place)
 
 
 @contextmanager
@@ -105,10 +114,11 @@ def _use_network(options: ReferenceOptions, fold: Fold) -> Scores:
     network = trained_network(options.model, trainer_config(options), _run_folder(options))
     evaluation = Evaluation(network, options)
     rows: list[tuple[str, Scores]] = []
-    for number, case in enumerate(held_out_cases(fold.held_out, record_info(options))):
+    for number, case in enumerate(held_out_cases(fold.held_out, record_info(options.model))):
         probabilities = evaluation.predict(case)
         if options.evaluates:
             rows.append((case.case_id, evaluation.score(case, probabilities)))
+            _log.info("fold %s: scored %s", options.fold, case.case_id)
         if options.predicts:
             _log.info("%s", evaluation.write(case, probabilities, number))
     if not options.evaluates:
@@ -166,34 +176,33 @@ def _loss_scale(options: ReferenceOptions) -> float:
     return float(max(1, options.loss_scale))
 
 
-def record_info(options: ReferenceOptions) -> RecordInfo:
-    """What the records of the reference hold."""
-    model = options.model
-    foreground = "nonzero" if model.rank == 3 else "all"
-    return RecordInfo(rank=model.rank, channels=model.in_channels, foreground=foreground)
-
-
 def _benchmark(options: ReferenceOptions) -> dict[str, float]:
     if options.exec_mode == "predict":
-        grid = EVALUATED_GRID if options.details.rank == 3 else options.input_shape
-        seconds = time_forward(
-            options.model,
-            grid,
-            batch_size=options.batch_size,
-            precision=options.precision,
-            steps=options.max_steps,
-            warmup_steps=options.warmup_steps,
-        )
-        return benchmark_keys(seconds, samples=options.batch_size, mode="test")
+        times = _time_predict(options)
+        return benchmark_keys(times.timed, samples=times.samples, mode="test")
     with tempfile.TemporaryDirectory() as temporary:
-        seconds, samples = time_training(
+        times = time_training(
             _benchmark_cases(options, Path(temporary)),
-            record_info(options),
+            record_info(options.model),
             options.model,
             trainer_config(options),
-            warmup_steps=options.warmup_steps,
-        )
-    return benchmark_keys(seconds, samples=samples, mode="train")
+            **_timed_steps(options),
+        ).times
+    return benchmark_keys(times.timed, samples=times.samples, mode="train")
+
+
+def _time_predict(options: ReferenceOptions) -> Times:
+    grid = EVALUATED_GRID if options.details.rank == 3 else options.input_shape
+    shape = [options.batch_size, *grid, options.model.in_channels]
+    image = tf.random.stateless_normal(shape, seed=[0, 0])
+    network = build_unet(options.model, dtype_policy=POLICIES[options.precision])
+    return time_forward(network, image, **_timed_steps(options))
+
+
+def _timed_steps(options: ReferenceOptions) -> dict[str, int]:
+    """--max_steps is all steps, those of the warm-up too."""
+    warmup_steps = options.warmup_steps
+    return {"steps": options.max_steps - warmup_steps, "warmup_steps": warmup_steps}
 
 
 def _benchmark_cases(options: ReferenceOptions, folder: Path) -> Sequence[StagedCase]:
@@ -207,35 +216,14 @@ def _benchmark_cases(options: ReferenceOptions, folder: Path) -> Sequence[Staged
 
 
 def _synthetic_cases(options: ReferenceOptions, folder: Path) -> Sequence[StagedCase]:
-    """Four cases of noise a little larger than the crop: for speed, never for scores."""
-    shape = tuple(size + 8 for size in options.input_shape)
-    records = (_noise(number, shape, options.model) for number in range(4))
-    return stage_records(records, folder, source="--synth_data")
-
-
-def _noise(number: int, shape: tuple[int, ...], model: ModelConfig) -> bytes:
-    rng = np.random.default_rng(number)
-    x = rng.integers(1, 256, (*shape, model.in_channels), dtype=np.uint8)
-    y = rng.integers(0, max(2, model.classes), shape, dtype=np.uint8)
-    name = f"noise-{number}"
-    return encode_example(
-        {
-            **{"case_id": name, "group": name, "stratum": "none"},
-            **{"X": x.tobytes(), "Y": y.tobytes()},
-            "mean": [float(x.mean())] * model.in_channels,
-            "stdev": [float(x.std())] * model.in_channels,
-            "shape": [*x.shape],
-            "box": [edge for size in shape for edge in (0, size)],
-            "full_shape": [*shape],
-            "affine": np.eye(4, dtype="<f8").tobytes(),
-            "spacing": [1.0] * len(shape),
-        }
-    )
+    """Cases a little larger than the crop."""
+    shape = [size + 8 for size in options.input_shape]
+    return synthetic_cases(options.model, shape, folder, count=4)
 
 
 def _table(folds: Sequence[Scores]) -> dict[str, Any]:
     """Mean and population standard deviation over the folds, beside the folds' own scores."""
-    names = [n for n in folds[0] if all(n in fold for fold in folds)]
+    names = [n for n in folds[0] if n != "n_evaluated" and all(n in fold for fold in folds)]
     values = {name: [fold[name] for fold in folds] for name in names}
     return {
         "folds": list(folds),

@@ -207,6 +207,11 @@ def test_modes(mode: str, does: tuple[bool, ...]) -> None:
             f"{TRAIN} --input_shape 128 128",
             "--input_shape and --normalization must fit --network unet3d: input size",
         ),
+        (
+            f"{TRAIN} --loss ce --include_background",
+            "--include_background must be left out with --loss ce of --profile corrected, which"
+            " counts all classes; it is a choice with dice, dice+ce, got True",
+        ),
         (f"{TRAIN} --network unet2d-dagm", "--network must be one of unet3d, unet3d-2021, unet3d-"),
         (
             f"{TRAIN} --network unet3d-tiny --normalization groupnorm",

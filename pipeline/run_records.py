@@ -1,0 +1,109 @@
+"""The records that an earlier run made, found through ML Metadata, for a training of their own.
+
+What they hold is read from the run's metadata too: the raw files need not be at hand, and the run
+folder may have been moved.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
+
+from ml_metadata import errors, proto
+from ml_metadata.metadata_store import MetadataStore
+
+from beam_preprocess.case import DatasetInfo
+from beam_preprocess.config import PreprocessingConfig
+from beam_preprocess.config_io import from_dict, from_json
+from pipeline.lineage import NodeRun, read_last_run
+from pipeline.run_folder import ARTIFACTS, METADATA
+
+FINISHED = ("ran", "cached")
+_RECORDS = "transformed_examples"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecords:
+    """What a run has made of its cohort.
+
+    Attributes:
+      info: The dataset.
+      preprocessing: How the intensities were normalised.
+      folds: Name of a fold -> folder of its normalised record files, in order of their numbers.
+      examples: CaseGen's artifact: the raw records, and who is in which fold.
+    """
+
+    info: DatasetInfo
+    preprocessing: PreprocessingConfig
+    folds: dict[str, Path]
+    examples: Path
+
+
+def find_records(run: Path) -> RunRecords:
+    """Finds the records of the last run in a run folder.
+
+    Raises:
+      ValueError: Its Transform has not finished, its records are gone, or the metadata are damaged.
+    """
+    connection = proto.ConnectionConfig()
+    connection.sqlite.filename_uri = str(run / METADATA)
+    connection.sqlite.connection_mode = connection.sqlite.READONLY
+    try:
+        store = MetadataStore(connection)
+        nodes = read_last_run(store)
+        _require_finished(nodes, run)
+        settings = json.loads(
+            _property(store, nodes["Transform"].outputs[_RECORDS], "custom_config")
+        )
+        info = _property(store, nodes["RecordSchema"].outputs["schema"], "info")
+    except (LookupError, RuntimeError, errors.StatusError) as e:
+        raise ValueError(f"{run / METADATA} must tell of a run: {shorten(str(e), 100)}") from e
+    names = PreprocessingConfig.__dataclass_fields__
+    return RunRecords(
+        info=from_json(DatasetInfo, info),
+        preprocessing=from_dict(PreprocessingConfig, {n: settings[n] for n in names}),
+        folds=_folds(_place(nodes["Transform"].outputs[_RECORDS], run)),
+        examples=_place(nodes["CaseGen"].outputs["examples"], run),
+    )
+
+
+def _require_finished(nodes: dict[str, NodeRun], run: Path) -> None:
+    for name in ("CaseGen", "RecordSchema", "Transform"):
+        state = nodes[name].state if name in nodes else "not started"
+        if state not in FINISHED:
+            raise ValueError(
+                f"{name} of the last run in {str(run)!r} must have finished, it is {state!r}: run"
+                " `unet-tfx run` there again, or wait for it"
+            )
+
+
+def _property(store: MetadataStore, uri: str, name: str) -> str:
+    """A parameter of the node that made an artifact."""
+    [artifact, *_] = store.get_artifacts_by_uri(uri)
+    events = store.get_events_by_artifact_ids([artifact.id])
+    [maker, *_] = [e.execution_id for e in events if e.type == proto.Event.OUTPUT]
+    [execution] = store.get_executions_by_id([maker])
+    return str(execution.custom_properties[name].string_value)
+
+
+def _place(uri: str, run: Path) -> Path:
+    """Where an artifact is now: TFX keeps it in NODE/OUTPUT/ID below the run's artifacts."""
+    return run / ARTIFACTS / Path(*Path(uri).parts[-3:])
+
+
+def _folds(records: Path) -> dict[str, Path]:
+    """The folds in a folder of records.
+
+    Raises:
+      ValueError: There are none.
+    """
+    prefix = "Split-fold-"
+    numbers = sorted(
+        int(p.name.removeprefix(prefix)) for p in records.glob(f"{prefix}*") if any(p.glob("*.gz"))
+    )
+    if not numbers:
+        raise ValueError(
+            f"the run's normalised records must be in {str(records)!r}, none are there: copy them"
+            " back, or run `unet-tfx run` again with another --output"
+        )
+    return {f"fold-{n}": records / f"{prefix}{n}" for n in numbers}

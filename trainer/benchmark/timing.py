@@ -1,0 +1,219 @@
+"""Times of training steps, forward passes, whole cases and batches of crops. Nothing is kept of
+what they compute.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from trainer.batches import RecordInfo, training_batches
+from trainer.benchmark.figures import Times
+from trainer.config import InferenceConfig, TrainerConfig
+from trainer.distribution import Distribution, choose_strategy, make_distribution
+from trainer.hardware import peak_memory
+from trainer.inference import predict_probabilities
+from trainer.model_config import ModelConfig
+from trainer.staging import StagedCase
+from trainer.state import new_state
+from trainer.step import make_step
+
+_AHEAD = 64
+"""Batches after the last timed one. The threads that make crops work ahead; where they came to an
+end of the data, the last batches would be made by fewer hands than the others.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingTimes:
+    """What one worker measured of a training.
+
+    Attributes:
+      times: Of the steps, which all workers end together.
+      waits: Seconds of every step in which this worker waited for its crops, part of `times`.
+      parameters: Of the network.
+      workers, replicas: That trained together.
+      rank: Number of this worker; 0 is the chief.
+      strategy: That they trained with; what `auto` took.
+      memory: See `peak_memory`.
+    """
+
+    times: Times
+    waits: tuple[float, ...]
+    parameters: int
+    workers: int
+    replicas: int
+    rank: int
+    strategy: str
+    memory: dict[str, int | None]
+
+
+def time_training(
+    cases: Sequence[StagedCase],
+    info: RecordInfo,
+    model: ModelConfig,
+    config: TrainerConfig,
+    *,
+    steps: int,
+    warmup_steps: int,
+) -> TrainingTimes:
+    """Trains as `trainer.loop.train` does and times every step, together with the other workers.
+
+    Args:
+      cases: To train on, over and over.
+      info: Of their records.
+      model: The network.
+      config: All of it holds, but the budget: every worker takes `steps` after `warmup_steps`.
+
+    Raises:
+      RuntimeError: The device's memory does not suffice.
+    """
+    strategy = choose_strategy() if config.strategy == "auto" else config.strategy
+    distribution = make_distribution(strategy)
+    keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    part = distribution.part
+    samples = config.batch_size * part.replicas
+    config = replace(config, samples=samples * (warmup_steps + steps))
+    with distribution.scope():
+        state = new_state(model, config)
+    step = make_step(distribution, state, config)
+    source = distribution.batches(training_batches(cases, info, config, part=part))
+    waits: list[float] = []
+
+    def run() -> None:
+        started = time.perf_counter()
+        batch = next(source)
+        waits.append(time.perf_counter() - started)
+        float(step(batch, tf.constant(0.0))["loss"])  # waits for the device
+
+    times = _times(run, steps, warmup_steps, samples=samples, shown=distribution.rank == 0)
+    _wait_for_all(distribution)
+    return TrainingTimes(
+        times=times,
+        waits=tuple(waits),
+        parameters=state.network.count_params(),
+        workers=distribution.workers,
+        replicas=part.replicas,
+        rank=distribution.rank,
+        strategy=strategy,
+        memory=peak_memory(),
+    )
+
+
+def _wait_for_all(distribution: Distribution) -> None:
+    """Until all have made their last step: a worker that ends before is taken for dead."""
+    distribution.sum(np.zeros(1))
+
+
+def time_forward(network: keras.Model, image: tf.Tensor, *, steps: int, warmup_steps: int) -> Times:
+    """Times forward passes of a network on a batch that is on the device already.
+
+    Args:
+      network: [B, *S, C] -> logits, which stay on the device.
+      image: float32 [B, *S, C].
+    """
+    forward = tf.function(lambda x: network(x, training=False), autograph=False)
+    return _times(lambda: _end(forward(image)), steps, warmup_steps, samples=len(image))
+
+
+def time_whole_cases(
+    network: keras.Model,
+    images: Iterable[tf.Tensor],
+    model: ModelConfig,
+    config: InferenceConfig,
+) -> Times:
+    """Times the sliding window over whole cases, after one case that is a single window.
+
+    Args:
+      network: [1, *w, C] -> logits.
+      images: float32 [*S, C] each, standardised.
+      model: Config of the network.
+      config: Window and overlap.
+
+    Returns:
+      Times of the single window, which builds the graph, and of every case.
+    """
+    rank, channels = model.rank, model.in_channels
+    spec = tf.TensorSpec([*[None] * rank, channels], tf.float32)
+
+    def probabilities(image: tf.Tensor) -> tf.Tensor:
+        return predict_probabilities(
+            lambda window: network(window, training=False), image, model, config
+        )
+
+    predict = tf.function(probabilities, input_signature=[spec], autograph=False)
+    single = tf.zeros([*model.output_size(config.window), channels])
+    with _memory_errors():
+        seconds = [
+            _seconds(lambda image: _end(predict(image)), image)
+            for image in chain([single], _bar(images, unit="case"))
+        ]
+    return Times(seconds=tuple(seconds), warmup_steps=1, samples=1)
+
+
+def time_input(
+    cases: Sequence[StagedCase],
+    info: RecordInfo,
+    config: TrainerConfig,
+    *,
+    steps: int,
+    warmup_steps: int,
+) -> Times:
+    """Times the batches of augmented crops of one process, as fast as they come."""
+    total = warmup_steps + steps + _AHEAD
+    config = replace(config, samples=total * config.batch_size)
+
+    def crops() -> Iterator[Any]:
+        yield from training_batches(cases, info, config)
+
+    source = crops()  # the first step makes the graph
+    return _times(lambda: next(source), steps, warmup_steps, samples=config.batch_size)
+
+
+def _end(result: tf.Tensor) -> float:
+    """Waits for the device, by one number of a result: all of it would be copied."""
+    return float(tf.reshape(result, [-1])[0])
+
+
+def _times(
+    run: Callable[[], object], steps: int, warmup_steps: int, *, samples: int, shown: bool = True
+) -> Times:
+    count = range(warmup_steps + steps)
+    with _memory_errors():
+        seconds = tuple(_seconds(run) for _ in (_bar(count, unit="step") if shown else count))
+    return Times(seconds=seconds, warmup_steps=warmup_steps, samples=samples)
+
+
+def _seconds(run: Callable[..., object], *arguments: object) -> float:
+    started = time.perf_counter()
+    run(*arguments)
+    return time.perf_counter() - started
+
+
+def _bar(steps: Iterable[Any], *, unit: str) -> Iterable[Any]:
+    """A bar on stderr, where that is a terminal."""
+    return tqdm(steps, unit=unit, disable=None, leave=False, file=sys.stderr)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Says what to lower where memory does not suffice."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as e:
+        raise RuntimeError(
+            "a step must fit in the device's memory, it does not: lower trainer.batch_size,"
+            " trainer.crop or --size, or set trainer.precision to bfloat16"
+            f" ({str(e).splitlines()[0]})"
+        ) from e
