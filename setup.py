@@ -34,7 +34,8 @@ setup(
         "isal>=1.6",
         "numpy>=1.26",
         "scikit-learn>=1.5",
-        "scipy>=1.11",
+        "scipy>=1.11,<2",  # surface-distance takes names that go in 2
+        "surface-distance==0.1",
         "google-crc32c>=1.5",
         "jsonargparse[signatures]>=4.49",
         "jinja2>=3.1",

@@ -1,4 +1,4 @@
-"""Whether a config's network suits the dataset. Without TFX, whose import takes most of a minute."""
+"""Whether a config's network suits the dataset. Without TFX, whose import takes long."""
 
 from dataclasses import replace
 

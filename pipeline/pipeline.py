@@ -1,7 +1,7 @@
 """The DAG. `create_pipeline` reads from top to bottom as the design draws it; runners import it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tfx import v1 as tfx
@@ -10,7 +10,6 @@ from tfx.dsl.components.base.base_node import BaseNode
 from beam_preprocess.case import UNLABELLED, DatasetInfo
 from beam_preprocess.cohort import fold_name
 from beam_preprocess.datasets import get_dataset
-from beam_preprocess.validation import require
 from components.case_gen import CaseGen
 from components.cross_validation import CrossValidation, check_gate
 from components.curated_schema import CuratedSchema
@@ -21,6 +20,7 @@ from components.transform import RecordTransform, transform_settings
 from pipeline.config import BEAM_NODES, RunConfig
 from pipeline.config_text import config_text
 from pipeline.fingerprints import code_fingerprint
+from pipeline.network import check_network, fit_network
 
 BEAM_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 NO_PACKING = "--sdk_container_image=none"
@@ -111,13 +111,6 @@ def check_config(config: RunConfig) -> DatasetInfo:
     return info
 
 
-def fit_network(config: RunConfig, info: DatasetInfo) -> RunConfig:
-    """`config` with the channels and classes of the dataset where the network's are 0."""
-    channels = config.model.in_channels or len(info.channels)
-    classes = config.model.classes or len(info.label_values)
-    return replace(config, model=replace(config.model, in_channels=channels, classes=classes))
-
-
 def _data_checks(cases: CaseGen, info: DatasetInfo) -> list[BaseNode]:
     """Validates the case statistics against the curated schema; the last node is the gate.
 
@@ -139,19 +132,6 @@ def _data_checks(cases: CaseGen, info: DatasetInfo) -> list[BaseNode]:
         fingerprint=code_fingerprint("DataGate"),
     )
     return [statistics, schema, validator, gate]
-
-
-def check_network(config: RunConfig, info: DatasetInfo) -> None:
-    """Raises ValueError unless the network's rank, channels and classes are the dataset's."""
-    model, labels = config.model, len(info.label_values)
-    classes = (1, 2) if labels == 2 else (labels,)
-    for name, value, allowed in (
-        ("rank", model.rank, (info.rank,)),
-        ("in_channels", model.in_channels, (len(info.channels),)),
-        ("classes", model.classes, classes),
-    ):
-        words = " or ".join(map(str, allowed))
-        require(value in allowed, f"model.{name}", value, f"{words} for dataset {info.name!r}")
 
 
 def _schema(kind: str, info: DatasetInfo) -> CuratedSchema:

@@ -8,8 +8,6 @@ import pytest
 from pipeline.config import BEAM_NODES, PipelineConfig
 from pipeline.fingerprints import CODE, code_fingerprint
 from pipeline.recipes import RECIPES, brats, brats_demo, dagm
-from trainer.loss.config import LossConfig
-from trainer.presets import PRESETS
 
 pytestmark = pytest.mark.slow
 
@@ -264,21 +262,6 @@ def test_network_of_another_rank(dag, places):
     config = replace(dagm(), data=brats().data)
     with pytest.raises(ValueError, match="^model.rank must be 3 for dataset 'brats', got 2$"):
         dag.create_pipeline(config, places)
-
-
-def test_photographs_take_one_logit_or_two_classes(dag):
-    from beam_preprocess.datasets.dagm import DAGM
-
-    for classes in (1, 2):
-        config = replace(
-            dagm(),
-            model=replace(PRESETS["unet2d-dagm"], classes=classes),
-            trainer=replace(dagm().trainer, loss=LossConfig()),
-        )
-        assert dag.check_network(config, DAGM) is None
-    config = replace(config, model=replace(config.model, classes=3))
-    with pytest.raises(ValueError, match="^model.classes must be 1 or 2 for .*'dagm', got 3$"):
-        dag.check_network(config, DAGM)
 
 
 @pytest.mark.parametrize(

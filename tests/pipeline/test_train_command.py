@@ -3,7 +3,6 @@
 The run is one on photographs of 24 x 24 pixels, in three folds of two cases.
 """
 
-import importlib.util
 import json
 import os
 import shutil
@@ -309,28 +308,14 @@ def test_fold_is_trained_scored_and_found_finished(
     assert done == []
 
 
-STRATEGIES = [
-    pytest.param("multi-worker", marks=pytest.mark.distributed),
-    pytest.param(
-        "horovod",
-        marks=[
-            pytest.mark.horovod,
-            pytest.mark.skipif(
-                importlib.util.find_spec("horovod") is None, reason="Horovod is not installed"
-            ),
-        ],
-    ),
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_all_data_on_two_workers(run: Path, tmp_path: Path, capsys, strategy: str) -> None:
+@pytest.mark.distributed
+def test_all_data_on_two_workers(run: Path, tmp_path: Path, capsys) -> None:
     from trainer.progress import read_history
 
     output = tmp_path / "out"
-    words = ["--fold", "all", "--output", str(output), "--workers", "2", f"--strategy={strategy}"]
-    assert main(["train", str(run), *words]) == EXIT_DONE
+    words = ["train", str(run), "--fold", "all", "--output", str(output)]
+    assert main([*words, "--workers", "2", "--strategy=multi-worker"]) == EXIT_DONE
     printed = capsys.readouterr().out
     assert "none: all folds were trained on" in printed and "defect_dice" not in printed
     assert not (output / "scores.json").exists()
@@ -342,7 +327,7 @@ def test_all_data_on_two_workers(run: Path, tmp_path: Path, capsys, strategy: st
 @pytest.mark.slow
 def test_sigterm_saves_and_the_same_command_goes_on(run: Path, tmp_path: Path) -> None:
     def words(name: str) -> list[str]:
-        options = ["--trainer.samples", "800", "--trainer.checkpoint_steps", "1000"]
+        options = ["--trainer.samples", "400", "--trainer.checkpoint_steps", "1000"]
         return ["train", str(run), "--fold", "1", "--output", str(tmp_path / name), *options]
 
     command = [sys.executable, "-m", "pipeline.cli", *words("preempted")]

@@ -1,0 +1,78 @@
+"""What every score is, in a sentence, with its unit: for tables and reports."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """A score in words.
+
+    Attributes:
+      text: A sentence or two.
+      unit: `mm`, `ml`, or empty for a share or a count.
+      best: Where good predictions are: `high`, `low`, at `zero`, or `none` where it is no score.
+    """
+
+    text: str
+    unit: str = ""
+    best: Literal["high", "low", "zero", "none"] = "high"
+
+
+DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
+    {
+        "dice": Definition(
+            text="Twice the voxels that truth and prediction share, over the voxels of both."
+        ),
+        "iou": Definition(
+            text="Voxels that truth and prediction share, over the voxels of either."
+        ),
+        "precision": Definition(text="Share of the prediction that is in the truth."),
+        "recall": Definition(text="Share of the truth that is predicted; also called sensitivity."),
+        "volume_difference": Definition(
+            text="Volume of the prediction less that of the truth, over that of the truth.",
+            best="zero",
+        ),
+        "volume_difference_ml": Definition(
+            text="Volume of the prediction less that of the truth.", unit="ml", best="zero"
+        ),
+        "truth_ml": Definition(text="Volume of the truth.", unit="ml", best="none"),
+        "hd95": Definition(
+            text="95 % of the surface of each of truth and prediction lie within this distance of"
+            " the other; photographs: in pixels.",
+            unit="mm",
+            best="low",
+        ),
+        "surface_dice": Definition(
+            text="Share of the surfaces of truth and prediction that lie within the tolerance of"
+            " each other."
+        ),
+        "lesion_dice": Definition(
+            text="Mean dice of the lesions, missed and false ones with 0 (BraTS 2023)."
+        ),
+        "lesion_hd95": Definition(
+            text="Mean HD95 of the lesions, missed and false ones with the penalty (BraTS 2023).",
+            unit="mm",
+            best="low",
+        ),
+        "lesions_found": Definition(
+            text="Lesions of the truth near which something is predicted.", best="none"
+        ),
+        "lesions_missed": Definition(
+            text="Lesions of the truth near which nothing is predicted.", best="low"
+        ),
+        "lesions_false": Definition(text="Predicted lesions far from all true ones.", best="low"),
+        "auroc": Definition(
+            text="How often a defective image scores above one without defect, of all such pairs."
+        ),
+        "average_precision": Definition(
+            text="Mean, over the defective images from the highest score down, of the share of"
+            " defective ones among all images that score as high."
+        ),
+        "tpr": Definition(text="Share of the defective images that are found."),
+        "tnr": Definition(text="Share of the images without defect that are passed."),
+    }
+)
+"""Name of a score -> what it is."""
