@@ -69,6 +69,8 @@ class RunConfig:
         self._check_size("inference.window", self.inference.window)
         self._check_bottleneck()
         self.trainer.loss.require_network(self.model.classes)
+        if self.model.classes:  # 0: as the dataset has
+            self.trainer.validation.require_classes(self.model.classes)
 
     def _check_bottleneck(self) -> None:
         """In bfloat16, TensorFlow's CPU kernel of the 3-wide convolution's gradient returns NaN now

@@ -44,7 +44,10 @@ What the entries of the nodes before it hold is left out: a node runs again when
 """
 
 _NOT_OF = {
-    "Trainer": ("presets.py", "scoring.py", "timing.py", "__main__.py", "metrics", "reference")
+    "Trainer": (
+        *("presets.py", "scoring.py", "manifest.py", "tracking_config.py", "__main__.py"),
+        *("benchmark", "metrics", "reference", "tracking"),
+    )
 }
 """Files and folders of a package that do not decide what the node writes."""
 

@@ -21,6 +21,7 @@ from pipeline.run_folder import METADATA, STATE, hold
 from pipeline.text_table import table
 from pipeline.train_folder import check_output, claim
 from pipeline.usage import EXIT_DONE, UsageError
+from trainer.config import NOT_DECISIVE
 
 if TYPE_CHECKING:
     from components.fold_training import FoldTraining, Scores
@@ -180,7 +181,7 @@ def _decides(training: "FoldTraining", fold: str) -> dict[str, Any]:
     from pipeline.fingerprints import code_fingerprint
 
     settings = {name: v for name, v in training.settings.items() if name != "inference"}
-    settings["trainer"] = {k: v for k, v in settings["trainer"].items() if k != "tracking"}
+    settings["trainer"] = {k: v for k, v in settings["trainer"].items() if k not in NOT_DECISIVE}
     return {"fold": fold, "code": code_fingerprint("Trainer"), **settings}
 
 

@@ -51,10 +51,13 @@ def run(command: list[str], limit_s: float) -> dict[str, Any] | None:
 def compare(what: str, options: argparse.Namespace, precision: str) -> dict[str, Any]:
     """Seconds of the steps of both, the ratio of their medians, and what both report of a run."""
     runs: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
+    commands = {"ours": ours, "peer": peer}
     for _ in range(options.rounds):
-        for name, command in (("ours", ours), ("peer", peer)):
+        for name, command in list(commands.items()):
             done = run(command(what, options, precision), options.limit)
             runs[name] += [done] if done else []
+            if not done:  # nor would it be in the next round
+                del commands[name]
     parameters = {done["parameters"] for name in runs for done in runs[name]}
     assert len(parameters) == 1, f"networks of {parameters} parameters are not comparable"
     kind = "train" if what == "train" else "forward"

@@ -5,6 +5,7 @@ tests/bench_train.py runs it with the Python of .venv-peer. Prints one JSON obje
 
 import argparse
 import json
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -108,6 +109,7 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, required=True)
     options = parser.parse_args()
     torch.manual_seed(0)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     network, run = make_runs(options)
     seconds = []
     for _ in range(options.warmup + options.steps):

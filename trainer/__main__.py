@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +32,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"python -m trainer: {e}", file=sys.stderr)
         return EXIT_USAGE if isinstance(e, ValueError) else 1
     if options.log_file and importlib.import_module("trainer.distribution").is_chief():
-        _write_log(options.log_file, options.model_dir, result)
+        _write_log(options, options.log_file, result)
     if result:
         _show(result, options)
     return 0
 
 
-def _write_log(path: Path, model_dir: Path, result: dict[str, Any]) -> None:
-    """JSON lines: the reports of the trainings, fold by fold, and the result."""
+def _write_log(options: ReferenceOptions, path: Path, result: dict[str, Any]) -> None:
+    """JSON lines: the reports of the trainings, fold by fold, and the result.
+
+    That of a benchmark has memory, machine, versions and options beside it.
+    """
     read_history = importlib.import_module("trainer.progress").read_history
-    folders = [model_dir, *sorted(model_dir.glob("fold-*"))]
+    folders = [options.model_dir, *sorted(options.model_dir.glob("fold-*"))]
     lines = [line for folder in folders for line in read_history(folder / "training" / "logs")]
+    if options.benchmark:
+        machine = importlib.import_module("trainer.hardware")
+        about = {name: getattr(machine, name)() for name in ("hardware", "versions", "peak_memory")}
+        result = result | about | {"options": asdict(options)}
     written = [*lines, result] if result else lines
-    write_text(path, "".join(json.dumps(line) + "\n" for line in written))
+    write_text(path, "".join(json.dumps(line, default=str) + "\n" for line in written))
 
 
 def _show(result: dict[str, Any], options: ReferenceOptions) -> None:
     """Prints the scores, or the keys of a benchmark."""
     if "folds" not in result:
-        print("\n".join(f"{name} {value:.4f}" for name, value in result.items()))
+        print("\n".join(f"{name} {value:.6g}" for name, value in result.items()))
         return
     write_text(options.model_dir / "folds.json", json.dumps(result, indent=1))
     columns = [f"fold {number}" for number in range(len(result["folds"]))]

@@ -9,6 +9,11 @@ from trainer.loss.config import LossConfig
 from trainer.optimizer_config import OptimizerConfig, ScheduleConfig
 from trainer.tracking_config import TrackingConfig
 
+NOT_DECISIVE = (
+    *("tracking", "log_steps", "checkpoint_steps", "checkpoint_minutes", "keep_checkpoints"),
+)
+"""Fields of `TrainerConfig` without an influence on the weights."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationConfig:
@@ -18,12 +23,14 @@ class ValidationConfig:
       share: Part of the training patients to validate on; 0 trains on all and does not validate.
       every_steps: Steps between two validations.
       mode: `patch` scores one crop per case, placed on foreground; `whole` scores whole cases.
+      classes: Classes whose mean dice chooses the best checkpoint; empty for all but background.
       patience: Validations in a row without a better dice after which training ends; 0 never ends.
     """
 
     share: float = 0.0
     every_steps: int = 500
     mode: Literal["patch", "whole"] = "patch"
+    classes: tuple[int, ...] = ()
     patience: int = 0
 
     def __post_init__(self) -> None:
@@ -31,6 +38,13 @@ class ValidationConfig:
         require_positive(self, "trainer.validation", ["every_steps"])
         require(0 <= self.share < 1, "trainer.validation.share", self.share, "0 or more, below 1")
         require(self.patience >= 0, "trainer.validation.patience", self.patience, "0 or more")
+
+    def require_classes(self, classes: int) -> None:
+        """Raises ValueError unless a network of so many output channels has the `classes`."""
+        most = max(2, classes) - 1
+        rule = f"foreground classes of the network, 1 to {most}"
+        fits = all(1 <= c <= most for c in self.classes)
+        require(fits, "trainer.validation.classes", self.classes, rule)
 
 
 @dataclass(frozen=True, kw_only=True)

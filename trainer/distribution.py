@@ -190,8 +190,9 @@ def make_distribution(name: StrategyName) -> Distribution:
 
 def is_chief() -> bool:
     """Whether this process is the chief of the workers it was started with, or the only one."""
-    task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
-    index = 0 if task.get("type") == "chief" else task.get("index", 0)
+    given = json.loads(os.environ.get("TF_CONFIG") or "{}")
+    task, has_chief = given.get("task", {}), bool(given.get("cluster", {}).get("chief"))
+    index = 0 if task.get("type") == "chief" else task.get("index", 0) + has_chief
     ranks = (os.environ.get(name, "0") for name in ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK"))
     return index == 0 and all(rank == "0" for rank in ranks)
 

@@ -64,6 +64,7 @@ def train(
       SystemExit: SIGTERM came: the state is saved, the same call goes on from there.
     """
     require_libraries(config.tracking)
+    config.validation.require_classes(model.classes)
     distribution = make_distribution(config.strategy)
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
@@ -164,8 +165,19 @@ class _Loop:
         self._state.optimizer.learning_rate.assign(rate)
 
     def _wait_for_all(self) -> None:
-        """Until the chief has written: a worker that ends before is taken for dead."""
-        self._distribution.sum(np.zeros(1))
+        """Until the chief has written: a worker that ends before is taken for dead.
+
+        Raises:
+          RuntimeError: The workers' weights differ.
+        """
+        own = sum(float(np.abs(v, dtype=np.float64).sum()) for v in self._state.arrays().values())
+        mean = float(self._distribution.sum(np.array([own]))[0]) / self._distribution.workers
+        if not math.isclose(own, mean, rel_tol=1e-12):
+            raise RuntimeError(
+                f"all workers must have the same weights, the sum of their sizes is {own!r} in"
+                f" worker {self._distribution.rank} and {mean!r} in the mean: the connection"
+                " between the machines loses data, or they run different versions"
+            )
 
     def _after(self, number: int, scalars: Scalars, watch: Watch) -> None:
         """Checks, reports, validates and saves after step `number` (0-based)."""
@@ -185,11 +197,11 @@ class _Loop:
         ):
             self._validate(done, watch.progress)
             last = last or self._is_over()
-        if _falls_on(done, self._config.tracking.image_steps, last=last):
-            self._draw(done, watch)
         stopping = float(scalars["stop"]) > 0
         if stopping or last or self._is_due(done):
             self._save(done)
+        if not stopping and _falls_on(done, self._config.tracking.image_steps, last=last):
+            self._draw(done, watch)
         if stopping and not last:
             _log.warning(
                 "%s: asked to end, saved after step %d: the same command goes on from there",
@@ -263,7 +275,7 @@ class _Loop:
     def _validate(self, done: int, progress: Progress) -> None:
         with self._averaged():
             sums = self._distribution.sum(self._validator())
-            score, per_class = mean_dice(sums)
+            score, per_class = mean_dice(sums, self._config.validation.classes)
         if self._record.take(score) and self._distribution.rank == 0:
             self._checkpoints.save_best(self._state.arrays())
         names = {f"validation_dice/{i}": v for i, v in enumerate(per_class, 1)}
@@ -272,8 +284,16 @@ class _Loop:
     def _draw(self, done: int, watch: Watch) -> None:
         """Shows what the network makes of its first validation case, or of a crop of this step."""
         with self._averaged():
-            if self._distribution.rank == 0:
+            if self._distribution.rank > 0:
+                return
+            try:
                 watch.picture(done, self._example(done))
+            except Exception as e:  # whatever it is: a training of days does not end for a picture
+                _log.warning(
+                    "%s: no picture after step %d (%s: %s); trainer.tracking.image_steps 0 draws"
+                    " none",
+                    *(self._folder.title, done, type(e).__name__, e),
+                )
 
     def _example(self, done: int) -> Example:
         """Image [*S, C], classes [*S] in truth and by the network."""

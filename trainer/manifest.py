@@ -55,7 +55,7 @@ def _facts(job: TrainingJob, distribution: Distribution) -> dict[str, Any]:
     return {
         "seed": job.config.seed,
         "model": asdict(job.model),
-        "trainer": asdict(job.config),
+        "trainer": _without_address(asdict(job.config)),
         "data": {
             "fingerprint": data_fingerprint(job.cases),
             "cases": len(job.cases),
@@ -70,6 +70,12 @@ def _facts(job: TrainingJob, distribution: Distribution) -> dict[str, Any]:
             "replicas": distribution.part.replicas,
         },
     }
+
+
+def _without_address(trainer: dict[str, Any]) -> dict[str, Any]:
+    """The config without MLflow's server or file, which names a machine or a person."""
+    tracking = {k: v for k, v in trainer["tracking"].items() if k != "mlflow_uri"}
+    return trainer | {"tracking": tracking}
 
 
 def _now() -> str:

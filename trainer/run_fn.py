@@ -11,7 +11,7 @@ from beam_preprocess.atomic import write_text
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config_io import from_dict
 from trainer.batches import RecordInfo
-from trainer.config import InferenceConfig, TrainerConfig
+from trainer.config import NOT_DECISIVE, InferenceConfig, TrainerConfig
 from trainer.job import TrainingJob
 from trainer.launch import run_job
 from trainer.loop import RunFolder
@@ -82,8 +82,8 @@ def train_and_export(
 
 def _run_name(given: Mapping[str, Any], cases: Sequence[StagedCase]) -> str:
     """Folder of this training: its title and a hash of all that decides its result."""
-    decides = {k: given[k] for k in ("model", "trainer", "dataset", "fingerprint")}
-    decides["trainer"] = {k: v for k, v in given["trainer"].items() if k != "tracking"}
+    decides = {k: given[k] for k in ("model", "dataset", "fingerprint")}
+    decides["trainer"] = {k: v for k, v in given["trainer"].items() if k not in NOT_DECISIVE}
     content = json.dumps(decides | {"data": data_fingerprint(cases)}, sort_keys=True)
     return f"{given['title']}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 

@@ -42,10 +42,12 @@ class TrackingConfig:
         named = bool(self.mlflow or not self.mlflow_uri)
         rule = "the name of an experiment where trainer.tracking.mlflow_uri is set"
         require(named, "trainer.tracking.mlflow", self.mlflow, rule)
-        if urlsplit(self.mlflow_uri).password is not None:  # the config is stored and shown
+        parts = urlsplit(self.mlflow_uri)
+        if parts.username or parts.password or parts.query:  # the config is stored and shown
             raise ValueError(
-                "trainer.tracking.mlflow_uri must have no password: set MLFLOW_TRACKING_USERNAME"
-                " and MLFLOW_TRACKING_PASSWORD, or the whole address as MLFLOW_TRACKING_URI"
+                "trainer.tracking.mlflow_uri must have no password or token: set"
+                " MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the whole address as"
+                " MLFLOW_TRACKING_URI"
             )
 
 

@@ -112,14 +112,16 @@ class Validator:
         return to_classes(probabilities, threshold=inference.threshold)
 
 
-def mean_dice(sums: NDArray[np.float64]) -> tuple[float, list[float]]:
+def mean_dice(sums: NDArray[np.float64], classes: Sequence[int] = ()) -> tuple[float, list[float]]:
     """Mean over the classes, and each class's mean over the cases that have it (NaN: none has).
 
     Args:
       sums: What `Validator` gives, added up over the workers.
+      classes: Those that the mean is taken over; empty for all.
     """
     per_class = [float(total / count) if count else math.nan for total, count in sums]
-    known = [value for value in per_class if not math.isnan(value)]
+    chosen = [per_class[c - 1] for c in classes] if classes else per_class
+    known = [value for value in chosen if not math.isnan(value)]
     return (float(np.mean(known)) if known else math.nan), per_class
 
 

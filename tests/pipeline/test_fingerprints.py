@@ -47,6 +47,14 @@ NO_MATTER = {
     "components.gate_config": "fields and checks alone; the values are a parameter of the node",
     "beam_preprocess": "its docstring",
     "components": "finds artifact types by name",
+    **{
+        f"trainer.{module}": "what is shown of a training; that it decides nothing is tested"
+        for module in (
+            *("manifest", "tracking_config", "tracking", "tracking.watch", "tracking.sinks"),
+            *("tracking.pictures", "tracking.run_ids", "tracking.tensorboard"),
+            *("tracking.mlflow_sink", "tracking.wandb_sink"),
+        )
+    },
     "trainer": "which kernels compute; the hash holds the versions of the libraries, not the CPU",
 }
 """Modules that nodes import, and whose changes need not run them again."""

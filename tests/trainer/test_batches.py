@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.augment.config import AugmentConfig
-from trainer.batches import RecordInfo, training_batches
+from trainer.batches import Part, RecordInfo, training_batches
 from trainer.config import TrainerConfig
 from trainer.staging import StagedCase, stage
 
@@ -99,6 +99,22 @@ def test_stream_does_not_depend_on_the_order_or_the_folder_of_the_cases(
     expected = batches_of(volumes, volume_info, config)
     assert_equal_streams(batches_of(moved, volume_info, config), expected)
     assert_equal_streams(batches_of(volumes[1:] + volumes[:1], volume_info, config), expected)
+
+
+def test_workers_share_the_stream_of_one_process_without_overlap(
+    photographs, photograph_info
+) -> None:
+    """A step of two workers with batches of 2 is a step of one process with batches of 4."""
+    whole = batches_of(photographs, photograph_info, replace(CONFIG, batch_size=4))
+    parts = [
+        training_batches(
+            photographs, photograph_info, CONFIG, part=Part(first=rank, count=1, replicas=2)
+        )
+        for rank in (0, 1)
+    ]
+    steps = zip(*(part.as_numpy_iterator() for part in parts), strict=True)
+    joined = [tuple(np.concatenate(pair) for pair in zip(*step, strict=True)) for step in steps]
+    assert_equal_streams(joined, whole)
 
 
 def test_types_and_shapes_are_static(volumes, volume_info) -> None:

@@ -25,6 +25,7 @@ from trainer.model_folder import ServingSpec
 from trainer.progress import Progress
 from trainer.serving import LoadedModel, export
 from trainer.staging import stage
+from trainer.tracking_config import TrackingConfig
 
 # No bias before a norm: its gradient is rounding noise, which Adam would make a full step of.
 NETWORK = ModelConfig(rank=2, in_channels=1, classes=1, filters=(2, 4), conv_bias=False)
@@ -39,6 +40,7 @@ SPEC = ServingSpec(
 def config(strategy: str) -> TrainerConfig:
     """Batches of 4: on two devices 2 each."""
     return TrainerConfig(
+        tracking=TrackingConfig(image_steps=0),
         samples=32,
         batch_size=2 if strategy == "mirrored" else 4,
         crop=(8, 8),
@@ -160,6 +162,9 @@ def test_plug_in_is_loaded_and_a_missing_device_is_told(
     assert capsys.readouterr().out == "loaded\n"
 
 
+WITH_CHIEF = '{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": %s}}'
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "chief"),
     [
@@ -168,6 +173,8 @@ def test_plug_in_is_loaded_and_a_missing_device_is_told(
         ("TF_CONFIG", '{"task": {"type": "worker", "index": 0}}', True),
         ("TF_CONFIG", '{"task": {"type": "worker", "index": 2}}', False),
         ("TF_CONFIG", '{"task": {"type": "chief", "index": 0}}', True),
+        ("TF_CONFIG", WITH_CHIEF % '"chief", "index": 0', True),
+        ("TF_CONFIG", WITH_CHIEF % '"worker", "index": 0', False),
         ("TF_CONFIG", "", True),
     ],
 )

@@ -24,10 +24,12 @@ from trainer.loss.config import LossConfig
 from trainer.model_config import ModelConfig
 from trainer.progress import read_history
 from trainer.staging import StagedCase
+from trainer.tracking_config import TrackingConfig
 
 # No bias before a norm: its gradient is rounding noise, which Adam would make a full step of.
 NETWORK = ModelConfig(rank=2, in_channels=1, classes=1, filters=(2, 4), conv_bias=False)
 CONFIG = TrainerConfig(
+    tracking=TrackingConfig(image_steps=0),
     samples=24,
     batch_size=2,
     crop=(8, 8),

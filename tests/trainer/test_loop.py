@@ -19,11 +19,13 @@ from trainer.optimizer_config import OptimizerConfig
 from trainer.progress import Progress, read_history
 from trainer.staging import StagedCase
 from trainer.step import central_part
+from trainer.tracking_config import TrackingConfig
 
 NETWORK = ModelConfig(rank=2, in_channels=1, classes=1, filters=(2, 4), norm="none")
 STATEFUL = replace(NETWORK, norm="batch", dropout=0.5, padding="valid", downsample="max-pool")
 NETWORK_3D = ModelConfig(rank=3, in_channels=2, classes=3, filters=(2, 4))
 CONFIG = TrainerConfig(
+    tracking=TrackingConfig(image_steps=0),
     samples=16,
     batch_size=2,
     crop=(8, 8),
@@ -255,6 +257,29 @@ def test_out_of_memory_says_what_to_lower(
         train(photographs, photograph_info, NETWORK, CONFIG, RunFolder(path=tmp_path))
 
 
+def test_workers_that_differ_are_an_error(photographs, photograph_info, tmp_path, monkeypatch):
+    """Their sum is not that of equal workers."""
+    monkeypatch.setattr("trainer.distribution.TensorFlowDistribution.sum", lambda _, v: v + 1)
+    with pytest.raises(RuntimeError, match=r"^all workers must have the same weights, the sum of"):
+        train(photographs, photograph_info, NETWORK, CONFIG, RunFolder(path=tmp_path))
+
+
+def test_validation_of_a_class_that_the_network_lacks(photographs, photograph_info, tmp_path):
+    config = replace(CONFIG, validation=ValidationConfig(share=0.25, classes=(2,)))
+    message = r"^trainer.validation.classes must be foreground classes of the network, 1 to 1, got"
+    with pytest.raises(ValueError, match=message):
+        train(photographs, photograph_info, NETWORK, config, RunFolder(path=tmp_path))
+
+
+def test_picture_that_fails_is_a_warning(one_step, monkeypatch, caplog) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("trainer.tracking.watch.picture", fail)
+    one_step(tracking=TrackingConfig())
+    assert "no picture after step 1 (OSError: no space left)" in caplog.text
+
+
 def test_resuming_with_other_options_is_an_error(photographs, photograph_info, tmp_path) -> None:
     arguments = (photographs, photograph_info)
     folder = RunFolder(path=tmp_path)
@@ -268,7 +293,7 @@ def test_training_ends_where_validation_gets_no_better(
 ) -> None:
     """Scores 0.5, 0.7, 0.6, 0.7: the second is the best, and two without a better one end it."""
     scores = iter([0.5, 0.7, 0.6, 0.7])
-    monkeypatch.setattr("trainer.loop.mean_dice", lambda _: (next(scores), []))
+    monkeypatch.setattr("trainer.loop.mean_dice", lambda *_: (next(scores), []))
     validation = ValidationConfig(share=0.25, every_steps=1, patience=2)
     folder = RunFolder(path=tmp_path)
     network = train(

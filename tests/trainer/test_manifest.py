@@ -1,6 +1,7 @@
 """The manifest: what it says, what it leaves out, and what a resumption adds."""
 
 import json
+import platform
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from trainer.manifest import code, gpu_memory, write_manifest
 from trainer.model_config import ModelConfig
 from trainer.run_folder import RunFolder
 from trainer.staging import StagedCase, data_fingerprint
+from trainer.tracking_config import TrackingConfig
 
 ONE = SimpleNamespace(workers=1, rank=0, part=Part())
 
@@ -54,11 +56,13 @@ def test_manifest_says_what_was_trained_with_what_on_what(job: TrainingJob) -> N
     assert len(found["started"]) == 20 and found["started"].endswith("Z")
 
 
-def test_manifest_names_no_patient_and_no_machine(job: TrainingJob, monkeypatch) -> None:
-    monkeypatch.setattr("platform.node", lambda: "the-machine")
-    write_manifest(job, ONE, start=0)
+def test_manifest_names_no_patient_and_no_machine(job: TrainingJob) -> None:
+    tracking = TrackingConfig(mlflow="scans", mlflow_uri="sqlite:////home/someone/runs.db")
+    write_manifest(replace(job, config=replace(job.config, tracking=tracking)), ONE, start=0)
     text = job.folder.manifest.read_text()
-    assert "case-0" not in text and "patient-0" not in text and "the-machine" not in text
+    assert "scans" in text
+    for private in ("case-0", "patient-0", "someone", platform.node()):
+        assert private not in text
 
 
 def test_resumption_keeps_the_first_and_notes_what_is_different(job: TrainingJob) -> None:

@@ -9,9 +9,11 @@ from trainer.config import TrainerConfig, ValidationConfig
 from trainer.loop import RunFolder, train
 from trainer.model_config import ModelConfig
 from trainer.progress import read_history
+from trainer.tracking_config import TrackingConfig
 
 NETWORK = ModelConfig(rank=3, in_channels=2, classes=3, filters=(4, 8))
 CONFIG = TrainerConfig(
+    tracking=TrackingConfig(image_steps=0),
     samples=240,
     batch_size=2,
     crop=(8, 8, 8),

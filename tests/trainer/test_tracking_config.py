@@ -21,8 +21,10 @@ from trainer.tracking_config import TrackingConfig, require_libraries
         ({"mlflow_uri": "http://host"}, r"^trainer\.tracking\.mlflow must be the name .* got ''$"),
         (
             {"mlflow": "x", "mlflow_uri": "http://me:secret@host"},
-            r"^trainer\.tracking\.mlflow_uri must have no password: set MLFLOW_TRACKING_USERNAME",
+            r"^trainer\.tracking\.mlflow_uri must have no password or token: set MLFLOW_T",
         ),
+        ({"mlflow": "x", "mlflow_uri": "http://secret@host"}, r"must have no password or token"),
+        ({"mlflow": "x", "mlflow_uri": "http://host?t=secret"}, r"must have no password or token"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options: dict, message: str) -> None:

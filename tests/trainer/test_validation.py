@@ -71,6 +71,7 @@ def test_mean_of_the_classes_that_some_case_has() -> None:
     assert mean == (0.75 + 0.25) / 2
     assert per_class[0] == 0.75 and math.isnan(per_class[1]) and per_class[2] == 0.25
     assert math.isnan(mean_dice(np.zeros((2, 2)))[0])
+    assert mean_dice(np.array([[1.5, 2], [0.0, 0], [0.25, 1]]), [3])[0] == 0.25
 
 
 def test_best_score_counts_what_followed_it_and_comes_back_from_a_checkpoint() -> None:

@@ -25,6 +25,7 @@ from trainer.model_config import ModelConfig
 from trainer.staging import StagedCase
 from trainer.state import new_state
 from trainer.step import make_step
+from trainer.tracking_config import TrackingConfig
 
 _AHEAD = 64
 """Batches after the last timed one. The threads that make crops work ahead; where they came to an
@@ -84,7 +85,8 @@ def time_training(
         tf.config.experimental.enable_op_determinism()
     part = distribution.part
     samples = config.batch_size * part.replicas
-    config = replace(config, samples=samples * (warmup_steps + steps))
+    budget = samples * (warmup_steps + steps + _AHEAD)
+    config = replace(config, samples=budget, tracking=TrackingConfig())
     with distribution.scope():
         state = new_state(model, config)
     step = make_step(distribution, state, config)
@@ -172,7 +174,7 @@ def time_input(
 ) -> Times:
     """Times the batches of augmented crops of one process, as fast as they come."""
     total = warmup_steps + steps + _AHEAD
-    config = replace(config, samples=total * config.batch_size)
+    config = replace(config, samples=total * config.batch_size, tracking=TrackingConfig())
 
     def crops() -> Iterator[Any]:
         yield from training_batches(cases, info, config)

@@ -38,10 +38,8 @@ class MlflowSink:
         from mlflow.tracking import MlflowClient
 
         self._client = MlflowClient(tracking_uri=config.mlflow_uri or None)
-        place = hashlib.sha256(
-            self._client.tracking_uri.encode()
-        ).hexdigest()  # may hold a password
-        key = f"mlflow {config.mlflow} {place[:12]}"
+        address = self._client.tracking_uri.encode()  # hashed, as it may hold a password
+        key = f"mlflow {config.mlflow} {hashlib.sha256(address).hexdigest()[:12]}"
         known = read_run_id(folder, key) if resumed else None
         self._run_id = self._reopened(known) or self._created(config, folder.title, manifest)
         write_run_id(folder, key, self._run_id)
@@ -67,9 +65,7 @@ class MlflowSink:
     def _created(self, config: TrackingConfig, title: str, manifest: Mapping[str, Any]) -> str:
         from mlflow.entities import Param
 
-        experiment = self._client.get_experiment_by_name(config.mlflow)
-        number = experiment.experiment_id if experiment else None
-        number = number or self._client.create_experiment(config.mlflow)
+        number = self._experiment(config.mlflow)
         revision = manifest["code"].get("revision")
         tags = {"mlflow.source.git.commit": revision} if revision else {}
         run_id = self._client.create_run(number, run_name=title, tags=tags).info.run_id
@@ -78,6 +74,20 @@ class MlflowSink:
         for part in _parts(params, _PARAMS_PER_CALL):
             self._client.log_batch(run_id, params=part)
         return run_id
+
+    def _experiment(self, name: str) -> str:
+        """The number of an experiment, which is made where it is not there."""
+        from mlflow.exceptions import MlflowException
+
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            try:
+                return str(self._client.create_experiment(name))
+            except MlflowException:  # another fold, side by side with this one, was faster
+                experiment = self._client.get_experiment_by_name(name)
+                if experiment is None:
+                    raise
+        return str(experiment.experiment_id)
 
     def write(self, number: int, scalars: Scalars) -> None:
         from mlflow.entities import Metric

@@ -42,7 +42,7 @@ class WandbSink:
             resume="allow" if known else None,
             config=dict(manifest),
             dir=os.environ.get("WANDB_DIR") or folder.path,
-            settings=wandb.Settings(console="off"),  # lines of a log may name cases
+            settings=_private_settings(),
         )
         write_run_id(folder, key, run_id)
 
@@ -51,3 +51,10 @@ class WandbSink:
 
     def close(self, error: BaseException | None) -> None:
         self._run.finish(exit_code=0 if error is None else 1)
+
+
+def _private_settings() -> Any:
+    """Nothing but what we report: a log may name cases, a command line folders and people."""
+    import wandb
+
+    return wandb.Settings(console="off", disable_git=True, x_disable_meta=True)

@@ -64,12 +64,13 @@ def watched(
     sinks: list[Sink] = []
     if distribution.rank == 0:
         manifest = write_manifest(job, distribution, start=start)
-        remote = remote_sinks(config.tracking, folder, manifest, resumed=start > 0)
         board = TensorBoard(folder.logs)
         if config.tracking.graph:
             board.graph(network, (*config.crop, job.info.channels))
         profile = Profile(config.tracking.profile_steps, folder.logs)
-        sinks = [History(folder.logs, start=start), board, *remote]
+        sinks = [History(folder.logs, start=start), board]
+        # last, as a run of theirs that is open has to be closed
+        sinks += remote_sinks(config.tracking, folder, manifest, resumed=start > 0)
     replicas = distribution.part.replicas
     progress = Progress(
         folder.title,
@@ -86,6 +87,8 @@ def watched(
         error = e
         raise
     finally:
-        if profile:
-            profile.close()
-        progress.close(error)
+        try:
+            if profile:
+                profile.close()
+        finally:
+            progress.close(error)
