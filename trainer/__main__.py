@@ -21,7 +21,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a mode. Exit status: 0 done, 1 failed, 2 wrong usage."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of a graph per fold
     options = parse_options(sys.argv[1:] if argv is None else argv)
     for note in options.notes:
         logging.info("%s", note)
@@ -68,4 +67,5 @@ def _show(result: dict[str, Any], options: ReferenceOptions) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of a graph per fold
     sys.exit(main())
