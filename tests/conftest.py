@@ -4,6 +4,8 @@ import pytest
 
 import trainer  # noqa: F401  # before TensorFlow: sets how it computes
 
+_WEIGHTS = {"e2e": 2, "slow": 1, "distributed": 1, "horovod": 1}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the longest tests first: two workers then end at nearly the same time."""
@@ -11,4 +13,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _weight(item: pytest.Item) -> int:
-    return sum(w for name, w in (("e2e", 2), ("slow", 1)) if item.get_closest_marker(name))
+    return sum(w for name, w in _WEIGHTS.items() if item.get_closest_marker(name))

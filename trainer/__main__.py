@@ -56,7 +56,8 @@ def _write_log(options: ReferenceOptions, path: Path, result: dict[str, Any]) ->
 def _show(result: dict[str, Any], options: ReferenceOptions) -> None:
     """Prints the scores, or the keys of a benchmark."""
     if "folds" not in result:
-        print("\n".join(f"{name} {value:.6g}" for name, value in result.items()))
+        digits = ".6g" if options.benchmark else ".4f"
+        print("\n".join(f"{name} {value:{digits}}" for name, value in result.items()))
         return
     write_text(options.model_dir / "folds.json", json.dumps(result, indent=1))
     columns = [f"fold {number}" for number in range(len(result["folds"]))]

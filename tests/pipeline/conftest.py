@@ -9,11 +9,12 @@ TINY_BRATS = [
     *("--model.filters", "[4,8]", "--trainer.samples", "24", "--trainer.crop", "[16,16,16]"),
     *("--trainer.checkpoint_steps", "4", "--trainer.log_steps", "4"),
     *("--inference.window", "[16,16,16]", "--gate.thresholds", '{"WT": 0.0}'),
+    *("--trainer.tracking.image_steps", "0"),
 ]
 TINY_DAGM = [
     *("--recipe", "dagm-demo", "--data.folds", "2", "--model.filters", "[4,8]"),
     *("--trainer.samples", "16", "--trainer.crop", "[32,32]", "--inference.window", "[64,64]"),
-    *("--gate.thresholds", '{"defect_dice": 1.0}'),
+    *("--gate.thresholds", '{"defect_dice": 1.0}', "--trainer.tracking.image_steps", "0"),
 ]
 
 
