@@ -51,7 +51,8 @@ echo "making .venv with $python"
 rm -f .venv/.installed-*
 [[ -x .venv/bin/python ]] && works .venv/bin/python || "$uv" venv --quiet --clear --python "$python" .venv
 export VIRTUAL_ENV=$PWD/.venv
-"$uv" pip sync --quiet --require-hashes requirements.lock
+# Compiled here once: where PYTHONDONTWRITEBYTECODE is set, every process would do it again, a minute for TFX.
+"$uv" pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 "$uv" pip install --quiet --no-deps --editable .
 touch "$stamp"
 echo "ready: .venv/bin/unet-tfx --help"

@@ -72,11 +72,20 @@ def training_batches(
     per_step = part.count * config.batch_size
     steps = config.steps(part.replicas)
     indices = tf.data.Dataset.range(start_step * per_step, steps * per_step)
-    return (
-        indices.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    batches = (
+        indices.map(
+            tf.autograph.experimental.do_not_convert(load),  # which takes seconds, for nothing
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
         .batch(config.batch_size, drop_remainder=True)
         .prefetch(2)
     )
+    options = tf.data.Options()
+    # As many crops at once as there are cores. With it, the end of a training waits for the next
+    # round of autotuning, up to a minute (TensorFlow 2.16, seen in MultiDeviceIterator).
+    options.autotune.enabled = False
+    return batches.with_options(options)
 
 
 def cases_of_step(

@@ -74,7 +74,7 @@ def train(
     with distribution.scope():
         state = new_state(model, config)
     validator = Validator(
-        network=tf.function(lambda x: state.network(x, training=False)),
+        network=tf.function(lambda x: state.network(x, training=False), autograph=False),
         cases=held_out[distribution.rank :: distribution.workers],
         info=info,
         model=model,
