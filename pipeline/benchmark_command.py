@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser as PlainParser
 from argparse import Namespace as PlainNamespace
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,14 @@ from beam_preprocess.atomic import write_text
 from pipeline import run_command
 from pipeline.benchmark_text import benchmark_text
 from pipeline.config import RunConfig
-from pipeline.config_text import CONFIG_FILE
-from pipeline.options import build_config, parse, peek_recipe
+from pipeline.network import fit_network
+from pipeline.options import NETWORK_SECTIONS, add_network_options, build_config, parse, peek_recipe
 from pipeline.recipes import RECIPES
-from pipeline.run_folder import METADATA
+from pipeline.run_folder import is_run_folder
 from pipeline.train_command import read_config
 from pipeline.usage import EXIT_DONE, UsageError
 from trainer.benchmark.plan import KINDS, BenchmarkPlan
 
-SECTIONS = ("model", "trainer", "inference")
-"""Sections of a config that decide how fast it is."""
 DEFAULT_RECIPE = "brats"
 _DESCRIPTION = """Measures the steps of a training (train), forward passes of the network and whole
 cases by the sliding window (infer), or the reading and augmenting of crops (input), on synthetic
@@ -35,7 +33,7 @@ usage."""
 
 
 def make_parser(values: Mapping[str, Any]) -> ArgumentParser:
-    """The parser of `unet-tfx benchmark`, with the values of `SECTIONS` as defaults."""
+    """The parser of `unet-tfx benchmark`, with the values of a run config as defaults."""
     parser = ArgumentParser(
         prog="unet-tfx benchmark",
         usage="unet-tfx benchmark train|infer|input [--recipe NAME] [--config FILE]"
@@ -54,9 +52,7 @@ def make_parser(values: Mapping[str, Any]) -> ArgumentParser:
     parser.add_argument("--warmup", type=int, default=3, help="steps before, which are not")
     _add_data_options(parser)
     parser.add_argument("--json", default="", metavar="FILE", help="write all of it; - prints it")
-    skip = set(RunConfig.__dataclass_fields__) - set(SECTIONS)
-    parser.add_class_arguments(RunConfig, None, skip=skip)
-    parser.set_defaults({name: values[name] for name in SECTIONS})
+    add_network_options(parser, values)
     return parser
 
 
@@ -108,7 +104,7 @@ def parse_options(argv: Sequence[str]) -> tuple[BenchmarkPlan, str]:
     whole, base = _base_config(first)
     parser = make_parser(base.as_dict())
     options = parse(parser, words)
-    for name in SECTIONS:
+    for name in NETWORK_SECTIONS:
         base[name] = options[name]
     config = build_config(whole, base)
     if options.json and Path(options.json).is_dir():
@@ -133,7 +129,7 @@ def _first_options(argv: Sequence[str]) -> tuple[PlainNamespace, list[str]]:
 
 def _base_config(first: PlainNamespace) -> tuple[ArgumentParser, Namespace]:
     """The values of the recipe or the run, and of the config files; and the parser of them all."""
-    if first.recipe is None and _is_run(first.records):
+    if first.recipe is None and first.records and is_run_folder(first.records):
         whole = run_command.make_parser(DEFAULT_RECIPE)
         whole.set_defaults(asdict(read_config(Path(first.records))))
     else:
@@ -142,26 +138,20 @@ def _base_config(first: PlainNamespace) -> tuple[ArgumentParser, Namespace]:
     return whole, parse(whole, [word for file in first.config for word in ("--config", file)])
 
 
-def _is_run(folder: str) -> bool:
-    return bool(folder) and all((Path(folder) / name).is_file() for name in (METADATA, CONFIG_FILE))
-
-
 def _plan(config: RunConfig, options: Namespace, records: str) -> BenchmarkPlan:
     """The plan. Raises ValueError where a value cannot be used."""
-    model, folder = config.model, records
+    folder = records
     if records and not Path(records).is_dir():
         raise ValueError(f"--records must be a run folder or a folder of records, got {records!r}")
-    if _is_run(records):
+    if records and is_run_folder(records):
         from pipeline.run_records import find_records
 
         found = find_records(Path(records))
-        channels = model.in_channels or len(found.info.channels)
-        classes = model.classes or len(found.info.label_values)
-        model = replace(model, in_channels=channels, classes=classes)
+        config = fit_network(config, found.info)
         folder = str(next(iter(found.folds.values())).parent)
     return BenchmarkPlan(
         kind=options.kind,
-        model=model,
+        model=config.model,
         trainer=config.trainer,
         inference=config.inference,
         steps=options.steps,

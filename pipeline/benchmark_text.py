@@ -20,11 +20,8 @@ def benchmark_text(result: Result) -> str:
 
 
 def _head(result: Result) -> list[str]:
-    trainer, machine, versions = result["config"]["trainer"], result["hardware"], result["versions"]
+    machine, versions = result["hardware"], result["versions"]
     source = f" of {result['records']}" if result["records"] else ""
-    xla = ", XLA" if trainer["xla"] and result["benchmark"] == "train" else ""
-    parameters = result["parameters"]
-    network = f"network    {parameters or 0:,} parameters, {trainer['precision']}{xla}"
     gpus = ", ".join(gpu["name"] for gpu in machine["gpus"]) or "no GPU"
     flags = f" ({' '.join(machine['cpu_flags'])})" if machine["cpu_flags"] else ""
     memory = result["memory"]
@@ -33,7 +30,7 @@ def _head(result: Result) -> list[str]:
     return [
         f"benchmark  {result['benchmark']}",
         f"data       {result['data']}, {_count(result['cases'], 'case')}{source}",
-        *([network] if parameters else []),
+        *_network(result),
         f"devices    {result['strategy']}, {_count(result['workers'], 'worker')},"
         f" {_count(result['replicas'], 'replica')}",
         f"machine    {machine['processor']}, {_count(machine['cores'], 'core')}{flags},"
@@ -42,6 +39,14 @@ def _head(result: Result) -> list[str]:
         f" Python {versions['python']}",
         f"memory     at most {_gib(memory['peak_resident_bytes'])} resident{on_gpu}{each}",
     ]
+
+
+def _network(result: Result) -> Iterator[str]:
+    """A line where there is a network: the reading of crops needs none."""
+    if result["parameters"]:
+        trainer = result["config"]["trainer"]
+        xla = ", XLA" if trainer["xla"] and result["benchmark"] == "train" else ""
+        yield f"network    {result['parameters']:,} parameters, {trainer['precision']}{xla}"
 
 
 def _table(measured: Result) -> list[str]:

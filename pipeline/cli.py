@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command = importlib.import_module(COMMANDS[words[0]][0])
         return command.main(words[1:])
-    except (ValueError, OSError, RuntimeError) as e:
-        print(f"unet-tfx {words[0]}: {e}", file=sys.stderr)
+    except (ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as e:
+        print(f"unet-tfx {words[0]}: {str(e) or type(e).__name__}", file=sys.stderr)
         return EXIT_USAGE if isinstance(e, UsageError) else EXIT_ERROR
     except KeyboardInterrupt:
         print(f"unet-tfx {words[0]}: interrupted", file=sys.stderr)

@@ -6,9 +6,6 @@ import yaml
 
 from pipeline.config import RunConfig
 
-CONFIG_FILE = "config.yaml"
-"""Name of the file in a run folder that keeps the config of its last run."""
-
 
 def config_text(config: RunConfig) -> str:
     """The complete config as YAML."""

@@ -5,23 +5,21 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from beam_preprocess.atomic import write_text
-from pipeline.config_text import CONFIG_FILE
 from pipeline.drift_text import FEW_CASES, RunCohort, drift_text
 from pipeline.options import parse
+from pipeline.run_folder import CONFIG_FILE, require_run_folder
 from pipeline.usage import EXIT_DONE, UsageError
 
 if TYPE_CHECKING:
     from components.drift import Drift
 
 EXIT_DRIFT = 3
-_METADATA = "metadata.sqlite"
 _DESCRIPTION = f"""Compares the case statistics of the folds of two runs, feature by feature, with
 TensorFlow Data Validation: numbers (voxel sizes, intensities, voxels of a label) by the
 Jensen-Shannon divergence, texts (orientation, type, stratum) by the largest difference between the
@@ -79,12 +77,7 @@ def parse_options(argv: Sequence[str]) -> Namespace:
     """
     options = parse(make_parser(), argv)
     for name in ("run_a", "run_b"):
-        folder = Path(options[name])
-        if not all((folder / file).is_file() for file in (_METADATA, CONFIG_FILE)):
-            raise UsageError(
-                f"{name.upper()} must be a run folder, which holds {_METADATA} and {CONFIG_FILE},"
-                f" got {options[name]!r}"
-            )
+        require_run_folder(options[name], name.upper())
     for name in ("numeric", "categorical"):
         if not 0 <= options[name] <= 1:
             raise UsageError(f"--{name} must be between 0 and 1, got {options[name]}")
@@ -117,19 +110,10 @@ def find_cohort(folder: Path) -> RunCohort:
 
 def _case_gen_outputs(folder: Path) -> dict[str, str]:
     """Output name -> URI of what CaseGen made; empty where it did not get that far."""
-    from ml_metadata import errors, proto
-    from ml_metadata.metadata_store import MetadataStore
+    from pipeline.lineage import open_metadata, read_last_run
 
-    from pipeline.lineage import read_last_run
-
-    connection = proto.ConnectionConfig()
-    connection.sqlite.filename_uri = str(folder / _METADATA)
-    connection.sqlite.connection_mode = connection.sqlite.READONLY
-    try:
-        nodes = read_last_run(MetadataStore(connection))
-    except (LookupError, RuntimeError, errors.StatusError) as e:
-        what = shorten(str(e), 100)
-        raise ValueError(f"{folder / _METADATA} must tell of a run: {what}") from e
+    with open_metadata(folder) as store:
+        nodes = read_last_run(store)
     return nodes["CaseGen"].outputs if "CaseGen" in nodes else {}
 
 

@@ -1,9 +1,15 @@
 """What a run did, read back from ML Metadata: nodes, their state and time, and their outputs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
 
-from ml_metadata import proto
+from ml_metadata import errors, proto
 from ml_metadata.metadata_store import MetadataStore
+
+from pipeline.run_folder import METADATA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +27,22 @@ class NodeRun:
     state: str
     seconds: float
     outputs: dict[str, str]
+
+
+@contextmanager
+def open_metadata(run: Path) -> Iterator[MetadataStore]:
+    """Opens the metadata of a run folder, which it does not change.
+
+    Raises:
+      ValueError: They are damaged, or what is looked for inside the `with` is not in them.
+    """
+    connection = proto.ConnectionConfig()
+    connection.sqlite.filename_uri = str(run / METADATA)
+    connection.sqlite.connection_mode = connection.sqlite.READONLY
+    try:
+        yield MetadataStore(connection)
+    except (LookupError, RuntimeError, errors.StatusError) as e:
+        raise ValueError(f"{run / METADATA} must tell of a run: {shorten(str(e), 100)}") from e
 
 
 def read_last_run(store: MetadataStore) -> dict[str, NodeRun]:

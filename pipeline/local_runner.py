@@ -16,11 +16,11 @@ from beam_preprocess.atomic import write_text
 from beam_preprocess.fingerprint import fingerprint_folder
 from components.artifacts import COHORT_STATISTICS, REPORT, RESULT, read_json
 from pipeline.config import RunConfig
-from pipeline.config_text import CONFIG_FILE, config_text
+from pipeline.config_text import config_text
 from pipeline.console import adopt_frameworks, set_up_logging
 from pipeline.lineage import NodeRun, read_last_run
 from pipeline.pipeline import BEAM_ARGS, Places, check_config, create_pipeline
-from pipeline.run_folder import ARTIFACTS, METADATA, STATE, RunError, hold
+from pipeline.run_folder import ARTIFACTS, CONFIG_FILE, METADATA, STATE, RunError, hold
 from pipeline.served import ensure_served
 from pipeline.summary import Summary, describe_nodes, peak_rss_bytes, summary_table
 from pipeline.usage import EXIT_DONE, EXIT_NOT_BLESSED

@@ -3,9 +3,10 @@
 import difflib
 import re
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -14,7 +15,10 @@ from beam_preprocess.validation import require
 from pipeline.config import RunConfig
 from pipeline.recipes import RECIPES
 from pipeline.usage import UsageError
+from trainer.tracking_config import require_libraries
 
+NETWORK_SECTIONS = ("model", "trainer", "inference")
+"""Sections of a config that may differ on the same records: the others decide what those are."""
 _NO_FIELDS = {"h", "help", "recipe", "config", "print-config"}
 """Options that are no fields of a config: a YAML file cannot hold them."""
 
@@ -34,6 +38,13 @@ def add_config_options(parser: ArgumentParser, recipe: str, *, skip: Collection[
     parser.add_class_arguments(RunConfig, None, skip=set(skip))
     values = asdict(RECIPES[recipe]())
     parser.set_defaults({name: value for name, value in values.items() if name not in skip})
+
+
+def add_network_options(parser: ArgumentParser, values: Mapping[str, Any]) -> None:
+    """Adds a dotted option per field of the `NETWORK_SECTIONS`, with its value in `values`."""
+    skip = set(RunConfig.__dataclass_fields__) - set(NETWORK_SECTIONS)
+    parser.add_class_arguments(RunConfig, None, skip=skip)
+    parser.set_defaults({name: values[name] for name in NETWORK_SECTIONS})
 
 
 def peek_recipe(argv: Sequence[str]) -> str:
@@ -209,5 +220,16 @@ def build_config(parser: ArgumentParser, options: Namespace) -> RunConfig:
         del values[key]
     try:
         return RunConfig(**vars(parser.instantiate(values)))
+    except ValueError as e:
+        raise UsageError(str(e)) from e
+
+
+def check_libraries(config: RunConfig) -> None:
+    """Raises UsageError where a library is missing that the config asks for.
+
+    The training itself would find it only after the hours that reading the data takes.
+    """
+    try:
+        require_libraries(config.trainer.tracking)
     except ValueError as e:
         raise UsageError(str(e)) from e

@@ -8,10 +8,10 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from pipeline.config import RunConfig
-from pipeline.config_text import CONFIG_FILE, config_text
-from pipeline.options import add_config_options, build_config, parse, peek_recipe
+from pipeline.config_text import config_text
+from pipeline.options import add_config_options, build_config, check_libraries, parse, peek_recipe
+from pipeline.run_folder import CONFIG_FILE
 from pipeline.usage import UsageError
-from trainer.tracking_config import require_libraries
 
 _DESCRIPTION = """Ingests, checks and converts the cases, trains one network per fold, scores every
 case, and pushes the best model where the thresholds are reached. Options override --config,
@@ -51,10 +51,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.write(config_text(config))
         return 0
     check_folders(config)
-    try:
-        require_libraries(config.trainer.tracking)  # before the hours that data take
-    except ValueError as e:
-        raise UsageError(str(e)) from e
+    check_libraries(config)
     from pipeline.local_runner import run
 
     return run(config)

@@ -1,4 +1,4 @@
-"""The run folder: one run at a time, and metadata that fit the artifacts beside them."""
+"""The run folder: what is where in it, one run at a time, and metadata that fit the artifacts."""
 
 import fcntl
 import sqlite3
@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from pipeline.usage import UsageError
+
 METADATA = "metadata.sqlite"
+CONFIG_FILE = "config.yaml"
+"""Config of the last run."""
 ARTIFACTS = "artifacts"
 STATE = "state"
 _REMEDY = (
@@ -17,6 +21,20 @@ _REMEDY = (
 
 class RunError(RuntimeError):
     """A run that could not be done."""
+
+
+def is_run_folder(folder: str | Path) -> bool:
+    """Whether a run was started in a folder: its metadata and its config are there."""
+    return all((Path(folder) / name).is_file() for name in (METADATA, CONFIG_FILE))
+
+
+def require_run_folder(folder: str | Path, name: str) -> None:
+    """Raises UsageError unless `folder`, which the command line calls `name`, is a run folder."""
+    if not is_run_folder(folder):
+        raise UsageError(
+            f"{name} must be a run folder, which holds {METADATA} and {CONFIG_FILE}, got"
+            f" {str(folder)!r}"
+        )
 
 
 @contextmanager

@@ -7,16 +7,15 @@ folder may have been moved.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
 
-from ml_metadata import errors, proto
+from ml_metadata import proto
 from ml_metadata.metadata_store import MetadataStore
 
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config import PreprocessingConfig
 from beam_preprocess.config_io import from_dict, from_json
-from pipeline.lineage import NodeRun, read_last_run
-from pipeline.run_folder import ARTIFACTS, METADATA
+from pipeline.lineage import NodeRun, open_metadata, read_last_run
+from pipeline.run_folder import ARTIFACTS
 
 FINISHED = ("ran", "cached")
 _RECORDS = "transformed_examples"
@@ -45,19 +44,13 @@ def find_records(run: Path) -> RunRecords:
     Raises:
       ValueError: Its Transform has not finished, its records are gone, or the metadata are damaged.
     """
-    connection = proto.ConnectionConfig()
-    connection.sqlite.filename_uri = str(run / METADATA)
-    connection.sqlite.connection_mode = connection.sqlite.READONLY
-    try:
-        store = MetadataStore(connection)
+    with open_metadata(run) as store:
         nodes = read_last_run(store)
         _require_finished(nodes, run)
         settings = json.loads(
             _property(store, nodes["Transform"].outputs[_RECORDS], "custom_config")
         )
         info = _property(store, nodes["RecordSchema"].outputs["schema"], "info")
-    except (LookupError, RuntimeError, errors.StatusError) as e:
-        raise ValueError(f"{run / METADATA} must tell of a run: {shorten(str(e), 100)}") from e
     names = PreprocessingConfig.__dataclass_fields__
     return RunRecords(
         info=from_json(DatasetInfo, info),

@@ -13,11 +13,10 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from beam_preprocess.config_io import from_dict
 from pipeline.config import RunConfig
-from pipeline.config_text import CONFIG_FILE
 from pipeline.network import check_network, fit_network
-from pipeline.options import parse
+from pipeline.options import NETWORK_SECTIONS, add_network_options, check_libraries, parse
 from pipeline.recipes import RECIPES
-from pipeline.run_folder import METADATA, STATE, hold
+from pipeline.run_folder import CONFIG_FILE, STATE, hold, require_run_folder
 from pipeline.text_table import table
 from pipeline.train_folder import check_output, claim
 from pipeline.usage import EXIT_DONE, UsageError
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from pipeline.run_records import RunRecords
 
 ALL = "all"
-SECTIONS = ("model", "trainer", "inference")
-"""Sections of the run's config that can be changed: the others decided its records."""
 SHORT = {"--workers": "--trainer.workers", "--strategy": "--trainer.strategy"}
 _DESCRIPTION = """Trains one network on the normalised records of an earlier run, outside of TFX: on
 all folds but one, as the run's Trainer of that fold does, and scores that one; or on all of them.
@@ -57,10 +54,7 @@ def make_parser(config: RunConfig) -> ArgumentParser:
     parser.add_argument(
         "--output", type=str, default="", metavar="DIR", help="folder of this training, its own"
     )
-    skip = set(RunConfig.__dataclass_fields__) - set(SECTIONS)
-    parser.add_class_arguments(RunConfig, None, skip=skip)
-    values = asdict(config)
-    parser.set_defaults({name: values[name] for name in SECTIONS})
+    add_network_options(parser, asdict(config))
     return parser
 
 
@@ -84,6 +78,7 @@ def main(argv: Sequence[str]) -> int:
     if options.fold != ALL and not options.fold.isdecimal():
         raise UsageError(f"--fold must be the number of a fold, or {ALL}, got {options.fold!r}")
     check_output(options.output, Path(run))
+    check_libraries(config)
     return _train(config, options)
 
 
@@ -108,10 +103,7 @@ def read_config(run: Path) -> RunConfig:
     Raises:
       UsageError: It is no run folder, or its config cannot be read.
     """
-    if not all((run / file).is_file() for file in (METADATA, CONFIG_FILE)):
-        raise UsageError(
-            f"RUN must be a run folder, which holds {METADATA} and {CONFIG_FILE}, got {str(run)!r}"
-        )
+    require_run_folder(run, "RUN")
     try:
         return from_dict(RunConfig, yaml.safe_load((run / CONFIG_FILE).read_text("utf-8")))
     except (ArgumentError, OSError, ValueError, TypeError, yaml.YAMLError) as e:
@@ -122,7 +114,7 @@ def _change(base: RunConfig, parser: ArgumentParser, options: Namespace) -> RunC
     """The run's config with the options in it. Raises UsageError where they break a rule."""
     try:
         sections = vars(parser.instantiate(options))
-        return replace(base, **{name: sections[name] for name in SECTIONS})
+        return replace(base, **{name: sections[name] for name in NETWORK_SECTIONS})
     except ValueError as e:
         raise UsageError(str(e)) from e
 
@@ -163,7 +155,7 @@ def _training(
 ) -> "FoldTraining":
     from components.fold_training import FoldTraining
 
-    sections = {name: asdict(getattr(config, name)) for name in SECTIONS}
+    sections = {name: asdict(getattr(config, name)) for name in NETWORK_SECTIONS}
     described = {"dataset": asdict(records.info), "preprocessing": asdict(records.preprocessing)}
     state = run / STATE  # where the run's Trainers have staged the same cases
     return FoldTraining(
@@ -194,10 +186,7 @@ def _train_and_score(
 
     set_up_logging(training.output / "train.log")
     adopt_frameworks()
-    try:
-        training.run(lambda data: claim(training.output, {"data": data}))
-    except (FloatingPointError, MemoryError) as e:  # told in a line, as other errors are
-        raise RuntimeError(str(e)) from e
+    training.run(lambda data: claim(training.output, {"data": data}))
     if fold == ALL:
         return {}
     return score_fold(

@@ -57,7 +57,7 @@ THIRD_PARTIES = {
     "beam_preprocess/records.py": {"tensorflow"},
     "beam_preprocess/preprocessing.py": {"tensorflow"},
     "trainer": {"tensorflow", "keras"},
-    "trainer/distribution.py": {"tensorflow", "horovod"},
+    "trainer/distribution.py": {"tensorflow", "keras", "horovod"},
     "trainer/scoring.py": {"sklearn"},
     "trainer/metrics": {"scipy", "sklearn", "surface_distance"},
     "trainer/benchmark/timing.py": {"tensorflow", "keras", "tqdm"},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_preprocess.atomic import write_text
+from trainer.cluster import is_chief
 from trainer.reference.options import ReferenceOptions
 from trainer.reference.parser import parse_options
 
@@ -27,13 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = importlib.import_module("trainer.reference.run")  # TensorFlow: not for --help
     try:
         result = run.run(options)
+        if result:
+            _show(result, options)
+        if options.log_file and is_chief():
+            _write_log(options, options.log_file, result)
     except (ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as e:
-        print(f"python -m trainer: {e}", file=sys.stderr)
+        print(f"python -m trainer: {str(e) or type(e).__name__}", file=sys.stderr)
         return EXIT_USAGE if isinstance(e, ValueError) else 1
-    if options.log_file and importlib.import_module("trainer.distribution").is_chief():
-        _write_log(options, options.log_file, result)
-    if result:
-        _show(result, options)
     return 0
 
 

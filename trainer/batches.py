@@ -9,11 +9,15 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from beam_preprocess.preprocessing import standardise
 from beam_preprocess.records import parse_normalised
 from trainer.augment.augment import augmented_crop
 from trainer.augment.draws import example_seed
 from trainer.config import TrainerConfig
 from trainer.staging import StagedCase
+
+Features = dict[str, tf.Tensor]
+"""What a normalised record holds, by the names of `normalised_feature_spec`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +70,7 @@ def training_batches(
         n = replica * config.batch_size + place
         epoch = n // len(cases)
         record = tf.io.read_file(paths[_position(n, len(cases), config.seed)])
-        features = parse_normalised(record, rank=info.rank, channels=info.channels)
-        return training_example(features, epoch, info, config)
+        return training_example(parse_features(record, info), epoch, info, config)
 
     per_step = part.count * config.batch_size
     steps = config.steps(part.replicas)
@@ -105,8 +108,24 @@ def _position(n: tf.Tensor, count: int, seed: int) -> tf.Tensor:
     return order[n % count]
 
 
+def parse_features(record: tf.Tensor, info: RecordInfo) -> Features:
+    """One serialised normalised record -> its features, as `parse_normalised` names them."""
+    return parse_normalised(record, rank=info.rank, channels=info.channels)
+
+
+def whole_example(features: Features, info: RecordInfo) -> tuple[tf.Tensor, tf.Tensor]:
+    """One normalised record -> all of it, for inference.
+
+    Returns:
+      image: float32 [*S, C], standardised.
+      label: uint8 [*S], class indices.
+    """
+    x, mean, stdev = (features[name] for name in ("X", "mean", "stdev"))
+    return standardise(x, mean, stdev, foreground=info.foreground), features["Y"]
+
+
 def training_example(
-    features: dict[str, tf.Tensor], epoch: tf.Tensor, info: RecordInfo, config: TrainerConfig
+    features: Features, epoch: tf.Tensor, info: RecordInfo, config: TrainerConfig
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """One normalised record -> one augmented crop.
 

@@ -10,7 +10,11 @@ from trainer.optimizer_config import OptimizerConfig, ScheduleConfig
 from trainer.tracking_config import TrackingConfig
 
 NOT_DECISIVE = (
-    *("tracking", "log_steps", "checkpoint_steps", "checkpoint_minutes", "keep_checkpoints"),
+    "tracking",
+    "log_steps",
+    "checkpoint_steps",
+    "checkpoint_minutes",
+    "keep_checkpoints",
 )
 """Fields of `TrainerConfig` without an influence on the weights."""
 

@@ -1,21 +1,23 @@
-"""Where a training runs: the one place that knows devices, workers and accelerators.
+"""Where a training runs: the one place that knows devices, strategies and accelerators.
 
 A replica is one device that computes a batch of its own; a worker is one process with one or more
 replicas. The loop sees the interface `Distribution` only.
 """
 
 import importlib.util
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, Protocol
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from trainer.batches import Part
+from trainer.cluster import is_of_horovod, tf_config_workers
+from trainer.config import TrainerConfig
 
 StrategyName = Literal[
     "auto", "one-device", "mirrored", "multi-worker", "horovod", "tpu", "hpu", "npu"
@@ -67,7 +69,7 @@ class TensorFlowDistribution:
     def __init__(self, strategy: tf.distribute.Strategy):
         self._strategy = strategy
         multi = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-        self.workers = len(_tf_config_workers()) if multi else 1
+        self.workers = len(tf_config_workers()) if multi else 1
         self.rank = _rank(strategy.cluster_resolver) if multi else 0
         replicas = strategy.num_replicas_in_sync
         here = replicas // self.workers
@@ -164,6 +166,22 @@ def require_horovod() -> None:
     _require_module("horovod", "strategy 'horovod'", "install it with tools/add_horovod.sh")
 
 
+def prepare(config: TrainerConfig) -> Distribution:
+    """Sets TensorFlow up for a training in this process: devices, seed, rounding, determinism.
+
+    Call it before anything else of TensorFlow.
+
+    Raises:
+      ValueError: What the strategy needs is not there.
+    """
+    distribution = make_distribution(config.strategy)
+    keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return distribution
+
+
 def make_distribution(name: StrategyName) -> Distribution:
     """Returns the distribution of that name. Call it before anything else of TensorFlow.
 
@@ -174,7 +192,7 @@ def make_distribution(name: StrategyName) -> Distribution:
     Raises:
       ValueError: What the strategy needs is not there.
     """
-    name = choose_strategy() if name == "auto" else name
+    name = choose_strategy(name)
     if name == "horovod":
         return HorovodDistribution()
     strategies: dict[str, Callable[[], tf.distribute.Strategy]] = {
@@ -188,24 +206,20 @@ def make_distribution(name: StrategyName) -> Distribution:
     return TensorFlowDistribution(strategies[name]())
 
 
-def is_chief() -> bool:
-    """Whether this process is the chief of the workers it was started with, or the only one."""
-    given = json.loads(os.environ.get("TF_CONFIG") or "{}")
-    task, has_chief = given.get("task", {}), bool(given.get("cluster", {}).get("chief"))
-    index = 0 if task.get("type") == "chief" else task.get("index", 0) + has_chief
-    ranks = (os.environ.get(name, "0") for name in ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK"))
-    return index == 0 and all(rank == "0" for rank in ranks)
-
-
-def choose_strategy(*, hpu: bool = True) -> StrategyName:
-    """What `auto` means in this process.
+def choose_strategy(name: StrategyName = "auto", *, hpu: bool = True) -> StrategyName:
+    """What `auto` means in this process; any other name stands for itself.
 
     Args:
-      hpu: Whether a Habana HPU may be taken.
+      name: As in the config.
+      hpu: Whether `auto` may take a Habana HPU.
     """
-    if "HOROVOD_SIZE" in os.environ or "OMPI_COMM_WORLD_SIZE" in os.environ:
+    return _find_strategy(hpu) if name == "auto" else name
+
+
+def _find_strategy(hpu: bool) -> StrategyName:
+    if is_of_horovod():
         return "horovod"
-    if len(_tf_config_workers()) > 1:
+    if len(tf_config_workers()) > 1:
         return "multi-worker"
     if "TPU_NAME" in os.environ:
         return "tpu"
@@ -222,22 +236,8 @@ def _devices() -> list[str]:
     return [d.name for d in devices]
 
 
-def _tf_config_workers() -> list[str]:
-    """Addresses of all workers by TF_CONFIG, the chief first; empty without one.
-
-    Raises:
-      ValueError: TF_CONFIG is no JSON.
-    """
-    text = os.environ.get("TF_CONFIG", "")
-    try:
-        cluster = json.loads(text or "{}").get("cluster", {})
-    except (ValueError, AttributeError) as e:
-        raise ValueError(f"TF_CONFIG must be a JSON object, got {text!r} ({e})") from e
-    return [*cluster.get("chief", []), *cluster.get("worker", [])]
-
-
 def _multi_worker() -> tf.distribute.Strategy:
-    if not _tf_config_workers():
+    if not tf_config_workers():
         raise ValueError(
             "strategy 'multi-worker' needs the addresses of all workers in TF_CONFIG, it has none:"
             " set it as TensorFlow documents, or have trainer.workers start them here"

@@ -34,6 +34,7 @@ def run_job(job: TrainingJob) -> keras.Model:
     """Trains, with as many workers as the job's config says. Returns the trained network.
 
     Raises:
+      FloatingPointError, MemoryError: See `trainer.loop.train`; in one process.
       RuntimeError: A worker died.
       SystemExit: SIGTERM came: the state is saved, the same job goes on from there.
     """

@@ -6,8 +6,8 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -17,8 +17,9 @@ import tensorflow as tf
 from trainer.batches import Part, RecordInfo, cases_of_step, training_batches
 from trainer.checkpoints import Checkpoints
 from trainer.config import TrainerConfig
-from trainer.distribution import Distribution, make_distribution
+from trainer.distribution import Distribution, prepare
 from trainer.job import TrainingJob
+from trainer.memory import training_fits_in_memory
 from trainer.model_config import ModelConfig
 from trainer.progress import Progress
 from trainer.run_folder import RunFolder
@@ -65,11 +66,7 @@ def train(
     """
     require_libraries(config.tracking)
     config.validation.require_classes(model.classes)
-    distribution = make_distribution(config.strategy)
-    keras.utils.set_random_seed(config.seed)
-    tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
+    distribution = prepare(config)
     training, held_out = split_validation(cases, config.validation.share, seed=config.seed)
     with distribution.scope():
         state = new_state(model, config)
@@ -81,7 +78,7 @@ def train(
         config=config,
     )
     job = TrainingJob(cases=tuple(cases), info=info, model=model, config=config, folder=folder)
-    with _memory_errors(config):
+    with training_fits_in_memory(config):
         _Loop(distribution, state, job, training, validator).run()
     return trained_network(model, config, folder) if distribution.rank == 0 else state.network
 
@@ -310,17 +307,3 @@ class _Loop:
 def _falls_on(done: int, every: int, *, last: bool) -> bool:
     """Whether something that is due every so many steps, and after the last one, is due."""
     return every > 0 and (done % every == 0 or last)
-
-
-@contextmanager
-def _memory_errors(config: TrainerConfig) -> Iterator[None]:
-    """Says what to lower where memory does not suffice."""
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError as e:
-        raise MemoryError(
-            f"a step must fit in the device's memory, batch_size {config.batch_size} with crop"
-            f" {config.crop} in {config.precision} does not: lower trainer.batch_size, raise"
-            " trainer.optimizer.accumulate_parts, lower trainer.crop, or set trainer.precision"
-            f" to bfloat16 ({str(e).splitlines()[0]})"
-        ) from e

@@ -51,7 +51,6 @@ def write_manifest(job: TrainingJob, distribution: Distribution, *, start: int) 
 
 
 def _facts(job: TrainingJob, distribution: Distribution) -> dict[str, Any]:
-    asked = job.config.strategy
     return {
         "seed": job.config.seed,
         "model": asdict(job.model),
@@ -65,7 +64,7 @@ def _facts(job: TrainingJob, distribution: Distribution) -> dict[str, Any]:
         "versions": versions(),
         "hardware": hardware() | {"gpu_memory": gpu_memory()},
         "strategy": {
-            "name": choose_strategy() if asked == "auto" else asked,
+            "name": choose_strategy(job.config.strategy),
             "workers": distribution.workers,
             "replicas": distribution.part.replicas,
         },

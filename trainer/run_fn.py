@@ -14,9 +14,9 @@ from trainer.batches import RecordInfo
 from trainer.config import NOT_DECISIVE, InferenceConfig, TrainerConfig
 from trainer.job import TrainingJob
 from trainer.launch import run_job
-from trainer.loop import RunFolder
 from trainer.model_config import ModelConfig
 from trainer.model_folder import TRAINING_CASES, ServingSpec
+from trainer.run_folder import RunFolder
 from trainer.serving import export
 from trainer.staging import StagedCase, data_fingerprint, stage
 

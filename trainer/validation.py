@@ -14,9 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from beam_preprocess.preprocessing import standardise
-from beam_preprocess.records import parse_normalised
-from trainer.batches import RecordInfo, training_example
+from trainer.batches import Features, RecordInfo, parse_features, training_example, whole_example
 from trainer.config import InferenceConfig, TrainerConfig
 from trainer.inference import predict_probabilities, to_classes
 from trainer.model_config import ModelConfig
@@ -89,17 +87,12 @@ class Validator:
 
     def example(self, case: StagedCase) -> Example:
         """What is scored of a case: image [*S, C], and classes [*S] in truth and by the network."""
-        record = tf.io.read_file(case.path)
-        features = parse_normalised(record, rank=self.info.rank, channels=self.info.channels)
+        features = parse_features(tf.io.read_file(case.path), self.info)
         whole = self.config.validation.mode == "whole"
-        image, label = self._whole(features) if whole else self._patch(features)
+        image, label = whole_example(features, self.info) if whole else self._patch(features)
         return image, tf.cast(label, tf.uint8), self.predict(image)
 
-    def _whole(self, features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        x, mean, stdev = (features[name] for name in ("X", "mean", "stdev"))
-        return standardise(x, mean, stdev, foreground=self.info.foreground), features["Y"]
-
-    def _patch(self, features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def _patch(self, features: Features) -> tuple[tf.Tensor, tf.Tensor]:
         """A crop as in training, the same at every validation, unchanged by augmentation."""
         augment = replace(self.config.augment, enabled=False)
         config = replace(self.config, augment=augment)

@@ -6,10 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from beam_preprocess.config import PreprocessingConfig
+from beam_preprocess.datasets.dagm import DAGM
 from beam_preprocess.record_files import RecordWriter
 from beam_preprocess.records import encode_example
 from pipeline.benchmark_command import parse_options
 from pipeline.cli import main
+from pipeline.config_text import config_text
+from pipeline.recipes import RECIPES
+from pipeline.run_records import RunRecords
 from pipeline.usage import EXIT_DONE, EXIT_ERROR, EXIT_USAGE, UsageError
 
 TINY = [
@@ -121,6 +126,27 @@ def test_config_file_of_a_run_is_taken_and_options_override_it(tmp_path: Path, c
     words = ["--config", str(tmp_path / "run.yaml"), "--trainer.batch_size", "4"]
     plan, _ = parse_options(["train", "--recipe", "dagm", *words])
     assert (plan.trainer.precision, plan.trainer.batch_size) == ("bfloat16", 4)
+
+
+def test_run_folder_tells_config_channels_and_classes(
+    records: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """Recipe `images` takes channels and classes from the dataset."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text(config_text(RECIPES["images"]()))
+    (run / "metadata.sqlite").touch()
+    found = RunRecords(
+        info=DAGM,
+        preprocessing=PreprocessingConfig(),
+        folds={"fold-0": records / "Split-fold-0"},
+        examples=tmp_path / "examples",
+    )
+    monkeypatch.setattr("pipeline.run_records.find_records", {run: found}.get)
+    plan, _ = parse_options(["train", "--records", str(run), "--trainer.batch_size", "3"])
+    assert (plan.trainer.crop, plan.trainer.batch_size) == ((256, 256), 3)
+    assert (plan.model.rank, plan.model.in_channels, plan.model.classes) == (2, 1, 2)
+    assert plan.records == str(records)
 
 
 @pytest.mark.parametrize(

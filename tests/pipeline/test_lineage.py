@@ -6,7 +6,7 @@ import pytest
 from ml_metadata import proto
 from ml_metadata.metadata_store import MetadataStore
 
-from pipeline.lineage import NodeRun, read_last_run
+from pipeline.lineage import NodeRun, open_metadata, read_last_run
 
 State = proto.Execution
 
@@ -85,3 +85,29 @@ def test_only_the_newest_run_counts(store, writer):
 def test_store_without_a_run(store):
     with pytest.raises(LookupError, match="^the metadata store has no run$"):
         read_last_run(store)
+
+
+def test_metadata_are_opened_to_be_read_alone(store, writer, tmp_path):
+    writer.node("run-1", "CaseGen", State.COMPLETE)
+    path = tmp_path / "metadata.sqlite"
+    before = path.read_bytes()
+    with open_metadata(tmp_path) as opened:
+        assert list(read_last_run(opened)) == ["CaseGen"]
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_not_in_the_metadata_is_told_with_their_file(store, tmp_path):
+    message = r"/metadata.sqlite must tell of a run: the metadata store has no run$"
+    with pytest.raises(ValueError, match=message), open_metadata(tmp_path) as opened:
+        read_last_run(opened)
+
+
+@pytest.mark.parametrize("content", [b"scribble", None])
+def test_metadata_that_are_none(tmp_path, content):
+    if content:
+        (tmp_path / "metadata.sqlite").write_bytes(content)
+    message = r"/metadata.sqlite must tell of a run: "
+    with pytest.raises(ValueError, match=message), open_metadata(tmp_path) as opened:
+        read_last_run(opened)
+    assert (tmp_path / "metadata.sqlite").exists() == bool(content)

@@ -1,10 +1,17 @@
-"""The run folder: one run at a time, and metadata that fit the artifacts."""
+"""The run folder: what makes one, one run at a time, and metadata that fit the artifacts."""
 
 import sqlite3
 
 import pytest
 
-from pipeline.run_folder import RunError, check_metadata, hold
+from pipeline.run_folder import (
+    RunError,
+    check_metadata,
+    hold,
+    is_run_folder,
+    require_run_folder,
+)
+from pipeline.usage import UsageError
 
 
 def test_fresh_folder_is_made(tmp_path):
@@ -43,3 +50,13 @@ def test_good_metadata(tmp_path):
     with sqlite3.connect(tmp_path / "metadata.sqlite") as database:
         database.execute("CREATE TABLE t (a INT)")
     check_metadata(tmp_path)
+
+
+def test_run_folder_has_metadata_and_config(tmp_path):
+    for name in ("metadata.sqlite", "config.yaml"):
+        assert not is_run_folder(tmp_path)
+        with pytest.raises(UsageError, match="^RUN_B must be a run folder, which holds metadata.s"):
+            require_run_folder(str(tmp_path), "RUN_B")
+        (tmp_path / name).touch()
+    assert is_run_folder(str(tmp_path))
+    require_run_folder(tmp_path, "RUN")

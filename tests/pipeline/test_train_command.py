@@ -257,17 +257,14 @@ def test_options_start_from_the_run(run: Path) -> None:
     assert "data" not in options
 
 
-def test_help_imports_nothing_heavy() -> None:
-    heavy = {"tfx", "tensorflow", "keras", "apache_beam", "ml_metadata"}
-    code = (
-        "import sys; from pipeline.cli import main; status = main(['train', '--help']);"
-        f"print('imported', sorted({heavy!r} & set(sys.modules))); sys.exit(status)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("imported []\n")
-    for word in ("unet-tfx train RUN", "--workers N", "--trainer.learning_rate", "143"):
-        assert word in done.stdout
+def test_library_that_the_options_ask_for_is_missing(
+    run: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr("trainer.tracking_config._is_installed", lambda module: False)
+    words = ["--fold", "0", "--output", str(tmp_path / "out"), "--trainer.tracking.mlflow", "x"]
+    assert main(["train", str(run), *words]) == EXIT_USAGE
+    assert "'x' needs the Python package mlflow-skinny, it is missing" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

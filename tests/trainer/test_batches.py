@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.augment.config import AugmentConfig
-from trainer.batches import Part, RecordInfo, training_batches
+from trainer.batches import Part, RecordInfo, parse_features, training_batches, whole_example
 from trainer.config import TrainerConfig
 from trainer.staging import StagedCase, stage
 
@@ -150,6 +150,25 @@ def test_whole_case_is_standardised_as_in_numpy(
     stdev = np.array([x[x[..., c] > 0][:, c].std() for c in range(2)])
     np.testing.assert_allclose(image[0], np.where(x > 0, (x - mean) / stdev, 0), atol=1e-5)
     np.testing.assert_array_equal(label[0], y)
+
+
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_whole_example_is_all_of_a_record(
+    stage_arrays: Callable[..., list[StagedCase]], volume_info, in_graph: bool
+) -> None:
+    """Intensities 0 and 1 of a mean of 3 and a deviation of 2: background, and (1 - 3) / 2."""
+    x, y = np.zeros((6, 5, 4, 2), np.uint8), np.zeros((6, 5, 4), np.uint8)
+    x[1:4, 2:, 1:3], y[2, 3, 1] = 1, 2
+    cases = stage_arrays({"case": (x, y)}, mean=[3.0, 3.0], stdev=[2.0, 2.0])
+
+    def read(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return whole_example(parse_features(tf.io.read_file(path), volume_info), volume_info)
+
+    paths = tf.data.Dataset.from_tensors(cases[0].path)
+    image, label = next(iter(paths.map(read))) if in_graph else read(tf.constant(cases[0].path))
+    assert (image.dtype, label.dtype) == (tf.float32, tf.uint8)
+    np.testing.assert_array_equal(image, np.where(x > 0, -1.0, 0.0))
+    np.testing.assert_array_equal(label, y)
 
 
 @pytest.mark.parametrize("foreground", ["nonzero", "all"])

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,13 @@ import tensorflow as tf
 from beam_preprocess.datasets.dagm import DAGM
 from trainer.batches import Part, RecordInfo
 from trainer.config import InferenceConfig, TrainerConfig
-from trainer.distribution import choose_strategy, is_chief, make_distribution
-from trainer.loop import RunFolder, train
+from trainer.distribution import choose_strategy, make_distribution, prepare
+from trainer.loop import train
 from trainer.loss.config import LossConfig
 from trainer.model_config import ModelConfig
 from trainer.model_folder import ServingSpec
 from trainer.progress import Progress
+from trainer.run_folder import RunFolder
 from trainer.serving import LoadedModel, export
 from trainer.staging import stage
 from trainer.tracking_config import TrackingConfig
@@ -162,25 +164,25 @@ def test_plug_in_is_loaded_and_a_missing_device_is_told(
     assert capsys.readouterr().out == "loaded\n"
 
 
-WITH_CHIEF = '{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": %s}}'
+@pytest.mark.parametrize("tf32", [False, True])
+def test_training_is_prepared_by_its_config(tf32: bool) -> None:
+    """The same seed draws the same numbers; what was drawn before does not matter."""
+    own = replace(config("one-device"), tf32=tf32, seed=7)
+    drawn = []
+    for _ in range(2):
+        distribution = prepare(own)
+        drawn.append((tf.random.uniform([4]).numpy(), np.random.uniform(size=4)))
+    assert (distribution.workers, distribution.part) == (1, Part())
+    assert tf.config.experimental.tensor_float_32_execution_enabled() == tf32
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    prepare(replace(own, seed=8))
+    assert np.any(tf.random.uniform([4]).numpy() != drawn[0][0])
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "chief"),
-    [
-        ("HOROVOD_RANK", "0", True),
-        ("HOROVOD_RANK", "1", False),
-        ("TF_CONFIG", '{"task": {"type": "worker", "index": 0}}', True),
-        ("TF_CONFIG", '{"task": {"type": "worker", "index": 2}}', False),
-        ("TF_CONFIG", '{"task": {"type": "chief", "index": 0}}', True),
-        ("TF_CONFIG", WITH_CHIEF % '"chief", "index": 0', True),
-        ("TF_CONFIG", WITH_CHIEF % '"worker", "index": 0', False),
-        ("TF_CONFIG", "", True),
-    ],
-)
-def test_who_is_chief(variable: str, value: str, chief: bool, monkeypatch) -> None:
-    monkeypatch.setenv(variable, value)
-    assert is_chief() is chief
+def test_a_strategy_that_is_named_stands_for_itself(monkeypatch) -> None:
+    monkeypatch.setenv("HOROVOD_SIZE", "2")
+    assert choose_strategy("one-device") == "one-device"
+    assert choose_strategy("auto") == choose_strategy() == "horovod"
 
 
 def test_auto_takes_an_hpu_unless_told_not_to(tmp_path: Path, monkeypatch) -> None:

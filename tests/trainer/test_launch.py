@@ -19,10 +19,10 @@ from trainer.checkpoints import read
 from trainer.config import TrainerConfig, ValidationConfig
 from trainer.job import TrainingJob, read_job
 from trainer.launch import launch, run_job
-from trainer.loop import RunFolder
 from trainer.loss.config import LossConfig
 from trainer.model_config import ModelConfig
 from trainer.progress import read_history
+from trainer.run_folder import RunFolder
 from trainer.staging import StagedCase
 from trainer.tracking_config import TrackingConfig
 

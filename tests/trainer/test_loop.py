@@ -12,11 +12,12 @@ import tensorflow as tf
 
 from trainer.checkpoints import read
 from trainer.config import TrainerConfig, ValidationConfig
-from trainer.loop import RunFolder, train
+from trainer.loop import train
 from trainer.loss.config import LossConfig
 from trainer.model_config import ModelConfig
 from trainer.optimizer_config import OptimizerConfig
 from trainer.progress import Progress, read_history
+from trainer.run_folder import RunFolder
 from trainer.staging import StagedCase
 from trainer.step import central_part
 from trainer.tracking_config import TrackingConfig

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from trainer.config import TrainerConfig, ValidationConfig
-from trainer.loop import RunFolder, train
+from trainer.loop import train
 from trainer.model_config import ModelConfig
 from trainer.progress import read_history
+from trainer.run_folder import RunFolder
 from trainer.tracking_config import TrackingConfig
 
 NETWORK = ModelConfig(rank=3, in_channels=2, classes=3, filters=(4, 8))

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from beam_preprocess.preprocessing import standardise
-from beam_preprocess.records import decode_example, encode_example, parse_normalised
+from beam_preprocess.records import decode_example, encode_example
 from trainer.augment.crop import cut
-from trainer.batches import RecordInfo
+from trainer.batches import RecordInfo, parse_features, whole_example
 from trainer.model_config import ModelConfig
 from trainer.reference.records import find_records, normalised_records
 from trainer.staging import StagedCase, stage_records
@@ -102,10 +101,8 @@ def case_size(case: StagedCase) -> tuple[int, ...]:
 
 def whole_image(case: StagedCase, info: RecordInfo) -> tf.Tensor:
     """The standardised image of a case: float32 [*S, C]."""
-    record = tf.io.read_file(case.path)
-    features = parse_normalised(record, rank=info.rank, channels=info.channels)
-    x, mean, stdev = (features[name] for name in ("X", "mean", "stdev"))
-    return standardise(x, mean, stdev, foreground=info.foreground)
+    image, _ = whole_example(parse_features(tf.io.read_file(case.path), info), info)
+    return image
 
 
 def image_batch(

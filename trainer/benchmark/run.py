@@ -23,7 +23,7 @@ from trainer.benchmark.figures import measured
 from trainer.benchmark.plan import BenchmarkPlan
 from trainer.benchmark.timing import time_forward, time_input, time_whole_cases
 from trainer.benchmark.workers import time_workers
-from trainer.distribution import is_chief
+from trainer.cluster import is_chief
 from trainer.hardware import hardware, peak_memory, settings, versions
 from trainer.inference import axis_starts
 from trainer.staging import StagedCase
@@ -46,7 +46,8 @@ def run_benchmark(plan: BenchmarkPlan) -> Result:
 
     Raises:
       ValueError: The records do not suit the network.
-      RuntimeError: A worker died, or memory does not suffice.
+      MemoryError: That of the device does not suffice.
+      RuntimeError: A worker died.
     """
     with tempfile.TemporaryDirectory(prefix="unet-tfx-benchmark-") as temporary:
         cases = _cases(plan, Path(temporary))

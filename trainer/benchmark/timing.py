@@ -5,7 +5,6 @@ what they compute.
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -18,9 +17,10 @@ from tqdm import tqdm
 from trainer.batches import RecordInfo, training_batches
 from trainer.benchmark.figures import Times
 from trainer.config import InferenceConfig, TrainerConfig
-from trainer.distribution import Distribution, choose_strategy, make_distribution
+from trainer.distribution import Distribution, choose_strategy, prepare
 from trainer.hardware import peak_memory
 from trainer.inference import predict_probabilities
+from trainer.memory import fits_in_memory, training_fits_in_memory
 from trainer.model_config import ModelConfig
 from trainer.staging import StagedCase
 from trainer.state import new_state
@@ -75,14 +75,9 @@ def time_training(
       config: All of it holds, but the budget: every worker takes `steps` after `warmup_steps`.
 
     Raises:
-      RuntimeError: The device's memory does not suffice.
+      MemoryError: The device's memory does not suffice.
     """
-    strategy = choose_strategy() if config.strategy == "auto" else config.strategy
-    distribution = make_distribution(strategy)
-    keras.utils.set_random_seed(config.seed)
-    tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
+    distribution = prepare(config)
     part = distribution.part
     samples = config.batch_size * part.replicas
     budget = samples * (warmup_steps + steps + _AHEAD)
@@ -99,7 +94,8 @@ def time_training(
         waits.append(time.perf_counter() - started)
         float(step(batch, tf.constant(0.0))["loss"])  # waits for the device
 
-    times = _times(run, steps, warmup_steps, samples=samples, shown=distribution.rank == 0)
+    with training_fits_in_memory(config):
+        times = _times(run, steps, warmup_steps, samples=samples, shown=distribution.rank == 0)
     _wait_for_all(distribution)
     return TrainingTimes(
         times=times,
@@ -108,7 +104,7 @@ def time_training(
         workers=distribution.workers,
         replicas=part.replicas,
         rank=distribution.rank,
-        strategy=strategy,
+        strategy=choose_strategy(config.strategy),
         memory=peak_memory(),
     )
 
@@ -124,9 +120,16 @@ def time_forward(network: keras.Model, image: tf.Tensor, *, steps: int, warmup_s
     Args:
       network: [B, *S, C] -> logits, which stay on the device.
       image: float32 [B, *S, C].
+
+    Raises:
+      MemoryError: The device's memory does not suffice.
     """
     forward = tf.function(lambda x: network(x, training=False), autograph=False)
-    return _times(lambda: _end(forward(image)), steps, warmup_steps, samples=len(image))
+    remedy = (
+        "lower trainer.batch_size, trainer.crop or --size, or set trainer.precision to bfloat16"
+    )
+    with fits_in_memory(f"a forward pass of shape {tuple(image.shape)}", remedy):
+        return _times(lambda: _end(forward(image)), steps, warmup_steps, samples=len(image))
 
 
 def time_whole_cases(
@@ -145,6 +148,9 @@ def time_whole_cases(
 
     Returns:
       Times of the single window, which builds the graph, and of every case.
+
+    Raises:
+      MemoryError: The device's memory does not suffice.
     """
     rank, channels = model.rank, model.in_channels
     spec = tf.TensorSpec([*[None] * rank, channels], tf.float32)
@@ -156,7 +162,8 @@ def time_whole_cases(
 
     predict = tf.function(probabilities, input_signature=[spec], autograph=False)
     single = tf.zeros([*model.output_size(config.window), channels])
-    with _memory_errors():
+    remedy = "lower inference.window, or set trainer.precision to bfloat16"
+    with fits_in_memory(f"a window of {config.window}", remedy):
         seconds = [
             _seconds(lambda image: _end(predict(image)), image)
             for image in chain([single], _bar(images, unit="case"))
@@ -172,7 +179,11 @@ def time_input(
     steps: int,
     warmup_steps: int,
 ) -> Times:
-    """Times the batches of augmented crops of one process, as fast as they come."""
+    """Times the batches of augmented crops of one process, as fast as they come.
+
+    Raises:
+      MemoryError: That of the CPU does not suffice.
+    """
     total = warmup_steps + steps + _AHEAD
     config = replace(config, samples=total * config.batch_size, tracking=TrackingConfig())
 
@@ -180,7 +191,9 @@ def time_input(
         yield from training_batches(cases, info, config)
 
     source = crops()  # the first step makes the graph
-    return _times(lambda: next(source), steps, warmup_steps, samples=config.batch_size)
+    what = f"batch_size {config.batch_size} with crop {config.crop}"
+    with fits_in_memory(what, "lower trainer.batch_size or trainer.crop"):
+        return _times(lambda: next(source), steps, warmup_steps, samples=config.batch_size)
 
 
 def _end(result: tf.Tensor) -> float:
@@ -192,8 +205,7 @@ def _times(
     run: Callable[[], object], steps: int, warmup_steps: int, *, samples: int, shown: bool = True
 ) -> Times:
     count = range(warmup_steps + steps)
-    with _memory_errors():
-        seconds = tuple(_seconds(run) for _ in (_bar(count, unit="step") if shown else count))
+    seconds = tuple(_seconds(run) for _ in (_bar(count, unit="step") if shown else count))
     return Times(seconds=seconds, warmup_steps=warmup_steps, samples=samples)
 
 
@@ -206,16 +218,3 @@ def _seconds(run: Callable[..., object], *arguments: object) -> float:
 def _bar(steps: Iterable[Any], *, unit: str) -> Iterable[Any]:
     """A bar on stderr, where that is a terminal."""
     return tqdm(steps, unit=unit, disable=None, leave=False, file=sys.stderr)
-
-
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Says what to lower where memory does not suffice."""
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError as e:
-        raise RuntimeError(
-            "a step must fit in the device's memory, it does not: lower trainer.batch_size,"
-            " trainer.crop or --size, or set trainer.precision to bfloat16"
-            f" ({str(e).splitlines()[0]})"
-        ) from e

@@ -36,7 +36,8 @@ def time_workers(
       know of their own times only.
 
     Raises:
-      RuntimeError: A worker died, or memory does not suffice.
+      MemoryError: That of the device does not suffice, in this process.
+      RuntimeError: A worker died.
     """
     steps = {"steps": plan.steps, "warmup_steps": plan.warmup_steps}
     info = record_info(plan.model)

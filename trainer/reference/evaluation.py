@@ -20,9 +20,7 @@ from beam_preprocess.atomic import atomic_path
 from beam_preprocess.crop import uncrop
 from beam_preprocess.datasets.photographs import write_mask
 from beam_preprocess.nifti import write_nifti
-from beam_preprocess.preprocessing import standardise
-from beam_preprocess.records import parse_normalised
-from trainer.batches import RecordInfo
+from trainer.batches import RecordInfo, parse_features, whole_example
 from trainer.config import InferenceConfig
 from trainer.inference import predict_probabilities, to_classes, to_probabilities
 from trainer.overlap import dice, overlap
@@ -71,13 +69,13 @@ class HeldOutCase:
 def held_out_cases(files: Sequence[Path], info: RecordInfo) -> Iterator[HeldOutCase]:
     """Yields the cases of record files, one at a time."""
     for record in (r for file in files for r in normalised_records(file)):
-        features = parse_normalised(record, rank=info.rank, channels=info.channels)
-        x, mean, stdev = (features[name] for name in ("X", "mean", "stdev"))
+        features = parse_features(record, info)
+        image, truth = whole_example(features, info)
         edges = features["box"].numpy().reshape(-1, 2).tolist()
         yield HeldOutCase(
             case_id=features["case_id"].numpy().decode(),
-            image=standardise(x, mean, stdev, foreground=info.foreground),
-            truth=features["Y"].numpy(),
+            image=image,
+            truth=truth.numpy(),
             box=tuple((start, stop) for start, stop in edges),
             full_shape=tuple(features["full_shape"].numpy().tolist()),
             affine=np.frombuffer(features["affine"].numpy(), "<f8").reshape(4, 4),

@@ -1,7 +1,7 @@
 """The flags of the references' command lines in one table: type, origin, what each does here.
 
 Origins: A NVIDIA UNet_3D_Medical, B Habana UNet3D, C Ascend UNet3D, D UNet on DAGM 2007 (TF2); `-`
-is ours. Defaults that differ between references are in `reference_options.REFERENCES`.
+is ours. Defaults that differ between references are in `trainer.reference.options.REFERENCES`.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,12 +57,7 @@ def _fold(text: str) -> int | str:
 
 
 _TASK = (
-    Flag(
-        "--exec_mode",
-        "ABCD",
-        does=", ".join(MODES),
-        type=str,
-    ),
+    Flag("--exec_mode", "ABCD", does=", ".join(MODES), type=str),
     Flag(
         "--data_dir",
         "ABCD",
@@ -70,10 +65,7 @@ _TASK = (
         type=Path,
     ),
     Flag(
-        "--model_dir",
-        "ABCD",
-        does="checkpoints, logs, scores and predictions; needed",
-        type=Path,
+        "--model_dir", "ABCD", does="checkpoints, logs, scores and predictions; needed", type=Path
     ),
     Flag(
         "--reference",
@@ -111,20 +103,8 @@ _TASK = (
 _TRAINING = (
     # horovodrun takes --network for an option of its own
     Flag("--network --preset", "-", does="preset of the network", type=str, choices=NETWORKS),
-    Flag(
-        "--normalization",
-        "ABC",
-        does="norm of a 3D network",
-        type=str,
-        choices=tuple(NORMS),
-    ),
-    Flag(
-        "--loss",
-        "ABC",
-        does="loss of a 3D network",
-        type=str,
-        choices=LOSSES,
-    ),
+    Flag("--normalization", "ABC", does="norm of a 3D network", type=str, choices=tuple(NORMS)),
+    Flag("--loss", "ABC", does="loss of a 3D network", type=str, choices=LOSSES),
     Flag("--include_background", "ABC", does="count the background as a class in the loss"),
     Flag("--batch_size", "ABCD", does="crops per step and worker", type=int),
     Flag(
@@ -134,13 +114,7 @@ _TRAINING = (
         type=int,
     ),
     Flag("--learning_rate", "ABCD", does="rate of Adam, constant", type=float),
-    Flag(
-        "--weight_decay",
-        "D",
-        does="decay of kernels",
-        type=float,
-        default=0.0,
-    ),
+    Flag("--weight_decay", "D", does="decay of kernels", type=float, default=0.0),
     Flag("--augment", "ABCD", does="random changes of the crops"),
     Flag("--no-augment", "BD", does="crops as they are"),
     Flag("--input_shape", "A", does="size of the training crop", type=int, many=True),
@@ -155,13 +129,7 @@ _TRAINING = (
 )
 
 _SPEED = (
-    Flag(
-        "--dtype -d",
-        "B",
-        does="type of activations",
-        type=str,
-        choices=("fp32", "bf16"),
-    ),
+    Flag("--dtype -d", "B", does="type of activations", type=str, choices=("fp32", "bf16")),
     Flag("--amp --use_amp", "ABD", does="float16 with loss scaling"),
     Flag(
         "--npu_loss_scale",

@@ -60,7 +60,7 @@ def parse_options(
 
     Args:
       argv: Without the name of the program.
-      find: `reference_records.find_records`, or what replaces it.
+      find: `trainer.reference.records.find_records`, or what replaces it.
     """
     parser = make_parser()
     values, unknown = parser.parse_known_args(argv)

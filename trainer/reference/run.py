@@ -17,15 +17,17 @@ from trainer.augment.config import AugmentConfig
 from trainer.benchmark.cases import record_info, synthetic_cases
 from trainer.benchmark.figures import Times
 from trainer.benchmark.timing import time_forward, time_training
+from trainer.cluster import is_chief
 from trainer.config import TrainerConfig, ValidationConfig
-from trainer.distribution import choose_strategy, is_chief
-from trainer.loop import RunFolder, train, trained_network
+from trainer.distribution import choose_strategy
+from trainer.loop import train, trained_network
 from trainer.loss.config import LossConfig
 from trainer.optimizer_config import OptimizerConfig
 from trainer.reference.benchmark import benchmark_keys
 from trainer.reference.evaluation import Evaluation, held_out_cases
 from trainer.reference.options import ALL_FOLDS, ReferenceOptions
 from trainer.reference.records import Fold, find_records, normalised_records, select_fold
+from trainer.run_folder import RunFolder
 from trainer.staging import StagedCase, stage_records
 from trainer.state import POLICIES
 from trainer.unet import build_unet

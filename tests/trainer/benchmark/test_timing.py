@@ -82,10 +82,26 @@ def test_whole_cases_follow_a_single_window() -> None:
     assert sizes == [(1, 8, 8, 1)] * (1 + 2 + 3)  # 12 takes windows from 0 and 4; 16 from 0, 4, 8
 
 
-def test_too_little_memory_says_what_to_lower(monkeypatch) -> None:
-    def run() -> None:
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nand more")
+def no_room(*_: object, **__: object) -> object:
+    raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nand more")
 
-    with pytest.raises(RuntimeError) as e:
-        timing._times(run, 1, 1, samples=1)
-    assert str(e.value).endswith("or set trainer.precision to bfloat16 (OOM when allocating)")
+
+def test_too_little_memory_to_train(photographs, photograph_info, monkeypatch) -> None:
+    monkeypatch.setattr(timing, "make_step", lambda *_: no_room)
+    message = r"batch_size 2 with crop \(8, 8\) .* lower trainer.batch_size, .*\(OOM when alloc"
+    with pytest.raises(MemoryError, match=message):
+        time_training(photographs, photograph_info, MODEL, CONFIG, steps=1, warmup_steps=1)
+
+
+def test_too_little_memory_to_infer() -> None:
+    with pytest.raises(MemoryError, match=r"pass of shape \(3, 8, 8, 1\) .*crop or --size, or"):
+        time_forward(no_room, tf.zeros([3, 8, 8, 1]), steps=1, warmup_steps=1)
+    inference = InferenceConfig(window=(16, 8))
+    with pytest.raises(MemoryError, match=r"a window of \(16, 8\) does not: lower inference.wi"):
+        time_whole_cases(no_room, iter([]), MODEL, inference)
+
+
+def test_too_little_memory_for_crops(photographs, photograph_info, monkeypatch) -> None:
+    monkeypatch.setattr(timing, "training_batches", no_room)
+    with pytest.raises(MemoryError, match=r"crop \(8, 8\) does not: lower trainer.batch_size or"):
+        time_input(photographs, photograph_info, CONFIG, steps=1, warmup_steps=1)

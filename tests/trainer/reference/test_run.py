@@ -89,18 +89,48 @@ def test_training_is_not_overwritten_but_resumed(volumes_dir: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("mode", "key"), [("train", "train"), ("predict", "test")])
-def test_benchmark_prints_their_keys_and_keeps_nothing(
+def test_benchmark_prints_their_keys_and_keeps_nothing_but_its_log(
     mode: str, key: str, tmp_path: Path, capsys
 ) -> None:
     small = [*("--network", "unet2d-tiny", "--reference", "dagm", "--input_shape", "32", "32")]
     steps = [*("--max_steps", 4, "--warmup_steps", 2, "--benchmark", "--synth_data")]
-    words = ["--exec_mode", mode, "--model_dir", tmp_path / "model", *steps]
+    log = tmp_path / "log.json"
+    words = ["--exec_mode", mode, "--model_dir", tmp_path / "model", "--log_dir", log, *steps]
     assert run(*words, *small) == 0
     found = dict(line.rsplit(" ", 1) for line in capsys.readouterr().out.splitlines())
     assert float(found[f"samples_per_second_{key}"]) > 0
     assert f"throughput_{key}" in found and f"latency_{key}_99" in found
     assert f"Latency_{key} 99%:" in found
     assert not (tmp_path / "model").exists()
+
+    [line] = log.read_text().splitlines()
+    told = json.loads(line)
+    assert {name: told[name] for name in found} == pytest.approx(
+        {name: float(value) for name, value in found.items()}, rel=1e-5
+    )
+    assert told["hardware"]["processor"] and told["versions"]["tensorflow"]
+    assert told["peak_memory"]["peak_resident_bytes"] > 2**20
+    options = told["options"]
+    assert (options["exec_mode"], options["max_steps"], options["warmup_steps"]) == (mode, 4, 2)
+    assert (options["input_shape"], options["model_dir"]) == ([32, 32], str(tmp_path / "model"))
+
+
+def test_errors_are_told_in_one_line(tmp_path: Path, capsys, monkeypatch) -> None:
+    """Those without words by their name; those of the log after the scores."""
+    words = ["--exec_mode", "train", "--synth_data", "--model_dir", tmp_path / "model"]
+
+    def no_room(options: object) -> dict:
+        raise MemoryError
+
+    monkeypatch.setattr("trainer.reference.run.run", no_room)
+    assert run(*words) == 1
+    assert capsys.readouterr().err == "python -m trainer: MemoryError\n"
+    monkeypatch.setattr("trainer.reference.run.run", lambda options: {"WT": 0.5})
+    (tmp_path / "file").touch()
+    assert run(*words, "--log_dir", tmp_path / "file" / "log.json") == 1
+    printed = capsys.readouterr()
+    assert printed.out == "WT 0.5000\n"
+    assert printed.err.startswith("python -m trainer: [Errno ")
 
 
 def test_evaluate_without_a_training(volumes_dir: Path, tmp_path: Path, capsys) -> None:
