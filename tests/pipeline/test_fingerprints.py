@@ -198,7 +198,7 @@ def test_hash_changes_with_the_version_of_a_framework(fake_code, monkeypatch):
 
 def test_training_does_not_depend_on_how_it_is_scored():
     trained = {p.name for p in files_of("Trainer")}
-    assert {"loop.py", "unet.py", "serving.py", "inference.py", "run_fn.py"} <= trained
+    assert {"loop.py", "unet.py", "serving.py", "windows.py", "run_fn.py"} <= trained
     assert not {"scoring.py", "presets.py"} & trained
     assert {p.name for p in fingerprints._sources(CODE["Trainer"])} > trained
 

@@ -24,7 +24,8 @@ from beam_preprocess.preprocessing import standardise
 from beam_preprocess.records import parse_normalised
 from trainer.batches import RecordInfo
 from trainer.config import InferenceConfig
-from trainer.inference import predict_probabilities, to_classes, to_probabilities
+from trainer.inference.classes import to_classes, to_probabilities
+from trainer.inference.predict import predict_probabilities
 from trainer.overlap import dice, overlap
 from trainer.reference.metrics import (
     LABELS,
@@ -106,7 +107,7 @@ class Evaluation:
 
         @tf.function(input_signature=[spec], autograph=False)  # one trace for cases of all sizes
         def windows(image: tf.Tensor) -> tf.Tensor:
-            return predict_probabilities(call, image, options.model, window)
+            return predict_probabilities([call], image, options.model, window)
 
         self._whole, self._windows = whole, windows
 
