@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from beam_preprocess.case import DatasetInfo
 from trainer.metrics.case_scores import CaseScores
 from trainer.metrics.cases import RegionSummary, pool, summarise_cases
 from trainer.metrics.config import StatisticsConfig
+from trainer.metrics.definitions import DEFINITIONS
 from trainer.metrics.summary import Summary, summarise
 
 IMAGES = "images"
@@ -77,6 +79,24 @@ def slice_folds(
         )
     values = sorted({c.columns[column] for fold in folds for c in fold})
     return {v: [[c for c in fold if c.columns[column] == v] for fold in folds] for v in values}
+
+
+def score_names(info: DatasetInfo) -> list[str]:
+    """The names, `REGION/SCORE` and `images/SCORE`, of all scores that a dataset's cases may have.
+
+    Scores of lesions are among them, which `evaluation.metrics.lesion_wise` may switch off. Where
+    only defects are looked for (task `defects`) there is one label, and no mean over the labels.
+    """
+    kinds = ("regions", "volumes") if info.rank == 3 else ("regions",)
+    regions = dict.fromkeys([*info.label_names.values(), *info.regions])
+    if info.task != "defects":
+        regions[MEAN] = None
+    names = [f"{region}/{score}" for region in regions for score in _names_of(*kinds)]
+    return names + [f"{IMAGES}/{s}" for s in _names_of("images") if info.task == "defects"]
+
+
+def _names_of(*kinds: str) -> list[str]:
+    return [name for name, definition in DEFINITIONS.items() if definition.of in kinds]
 
 
 def cohort_to_dict(scores: CohortScores) -> dict[str, Any]:
