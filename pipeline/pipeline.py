@@ -11,6 +11,7 @@ from beam_preprocess.case import UNLABELLED, DatasetInfo
 from beam_preprocess.cohort import fold_name
 from beam_preprocess.datasets import get_dataset
 from components.case_gen import CaseGen
+from components.case_scoring import Scoring
 from components.cross_validation import CrossValidation, check_gate
 from components.curated_schema import CuratedSchema
 from components.data_gate import DataGate
@@ -187,8 +188,7 @@ def _evaluator(
         cases.outputs["examples"],
         trainer.outputs["model"],
         split=fold_name(fold),
-        info=info,
-        config=config.evaluation,
+        scoring=Scoring(info=info, config=config.evaluation, profile=config.preprocessing.profile),
         fingerprint=code_fingerprint("Evaluator"),
     ).with_id(f"Evaluator-fold-{fold}")
 
