@@ -163,7 +163,7 @@ def write_case(
     The label map has the original grid, the affine and the label values of the dataset: NIfTI for
     volumes, PNG for photographs.
     """
-    full = uncrop(prediction, record.box, record.full_shape)
+    full = uncrop(prediction, record.box, record.full_shape).astype(np.uint8, copy=False)
     predictions = folder / PREDICTIONS
     if info.rank == 3:
         write_nifti(full, record.affine, predictions / f"{record.case_id}.nii.gz")
