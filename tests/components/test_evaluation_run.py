@@ -109,9 +109,7 @@ def test_folder_without_labelled_cases(root: Path, tmp_path: Path) -> None:
     ):
         cases_of_folder(config, "fold-0")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(
-        DataError, match="the folder must hold cases of dataset 'brats', found none"
-    ):
+    with pytest.raises(DataError, match="must hold cases of dataset 'brats', found none"):
         cases_of_folder(DataConfig(dataset="brats", root=str(tmp_path / "empty")), "")
 
 
