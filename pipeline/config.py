@@ -67,6 +67,7 @@ class RunConfig:
         require(not set(self.output) & set("*?[]"), "output", self.output, "a path without * ? [ ]")
         self._check_size("trainer.crop", self.trainer.crop)
         self._check_size("inference.window", self.inference.window)
+        self._check_limit()
         self._check_bottleneck()
         self.trainer.loss.require_network(self.model.classes)
         if self.model.classes:  # 0: as the dataset has
@@ -84,6 +85,15 @@ class RunConfig:
             f"at least {least} along every axis with trainer.precision 'bfloat16', so that the"
             " bottleneck is 3 voxels wide",
         )
+
+    def _check_limit(self) -> None:
+        """Mode `whole` must be allowed the smallest input of the network."""
+        limit = self.inference.whole_limit
+        try:
+            if self.inference.mode == "whole":
+                self.model.largest_cube(limit)
+        except ValueError as e:
+            raise ValueError(f"inference.whole_limit {limit} does not suit the network: {e}") from e
 
     def _check_size(self, name: str, size: tuple[int, ...]) -> None:
         """A crop or window must suit the network."""

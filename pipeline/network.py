@@ -15,7 +15,7 @@ def fit_network(config: RunConfig, info: DatasetInfo) -> RunConfig:
 
 
 def check_network(config: RunConfig, info: DatasetInfo) -> None:
-    """Raises ValueError unless the network's rank, channels and classes are the dataset's."""
+    """Raises ValueError unless rank, channels, classes and labels are the dataset's."""
     model, labels = config.model, len(info.label_values)
     classes = (1, 2) if labels == 2 else (labels,)
     for name, value, allowed in (
@@ -25,3 +25,4 @@ def check_network(config: RunConfig, info: DatasetInfo) -> None:
     ):
         words = " or ".join(map(str, allowed))
         require(value in allowed, f"model.{name}", value, f"{words} for dataset {info.name!r}")
+    config.inference.require_labels(info.label_values)

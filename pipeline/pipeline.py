@@ -11,6 +11,7 @@ from beam_preprocess.case import UNLABELLED, DatasetInfo
 from beam_preprocess.cohort import fold_name
 from beam_preprocess.datasets import get_dataset
 from components.case_gen import CaseGen
+from components.case_scoring import Scoring, check_slices
 from components.cross_validation import CrossValidation, check_gate
 from components.curated_schema import CuratedSchema
 from components.data_gate import DataGate
@@ -103,11 +104,12 @@ def check_config(config: RunConfig) -> DatasetInfo:
 
     Raises:
       DataError: The files under `data.root` do not tell what is in them.
-      ValueError: The network or the gate does not suit.
+      ValueError: The network, the gate or a slice does not suit.
     """
     info = get_dataset(config.data).info
     check_network(fit_network(config, info), info)
     check_gate(config.gate, info)
+    check_slices(config.evaluation, info, config.data.case_table)
     return info
 
 
@@ -187,8 +189,7 @@ def _evaluator(
         cases.outputs["examples"],
         trainer.outputs["model"],
         split=fold_name(fold),
-        info=info,
-        config=config.evaluation,
+        scoring=Scoring(info=info, config=config.evaluation, profile=config.preprocessing.profile),
         fingerprint=code_fingerprint("Evaluator"),
     ).with_id(f"Evaluator-fold-{fold}")
 

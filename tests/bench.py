@@ -100,8 +100,9 @@ def serve(model: ModelConfig, inference: InferenceConfig, folder: Path) -> float
         profile="corrected",
         clip_percentiles=(0.5, 99.5),
         inference=inference,
+        model=model,
     )
-    export(build_unet(model), model, spec, str(folder / "model"))
+    export([build_unet(model)], spec, str(folder / "model"))
     served = LoadedModel(folder / "model")
     image = dataset.read_case(dataset.list_cases(folder / "raw").cases[0]).image
     served.predict(image)  # warm-up

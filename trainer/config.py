@@ -1,11 +1,14 @@
 """Config of the trainer: optimisation, batches, augmentation, and inference on whole cases."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from beam_preprocess.validation import require, require_choices, require_positive
 from trainer.augment.config import AugmentConfig
 from trainer.loss.config import LossConfig
+from trainer.metrics.config import MetricsConfig, StatisticsConfig
 from trainer.optimizer_config import OptimizerConfig, ScheduleConfig
 from trainer.tracking_config import TrackingConfig
 
@@ -148,19 +151,37 @@ class TrainerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceConfig:
-    """Inference on whole cases by a sliding window.
+    """Inference on whole cases.
 
     Attributes:
-      window: Size of the window per spatial axis, in voxels.
+      window: Size of the window of mode `window` per spatial axis, in voxels.
+      mode: `window` slides a window of one size over the case. `whole` shows the network all of it
+        at once: faster, as nothing is computed twice; norms then see more than they did in
+        training, and memory grows with the case, up to `whole_limit`.
+      whole_limit: Most voxels that `whole` shows the network at once, padding included; memory is
+        in proportion. A larger case is covered by overlapping cubes (2D: squares) of at most so
+        many, cut to the case where that is shorter. 6 million is about 182^3 or 2449^2.
       overlap: Share of a window that its neighbour covers too, 0 to below 1.
       weights: How overlapping windows are averaged: `gaussian` trusts their centres more.
+      mirror: Axes (the first is 0) to flip the case along: probabilities are averaged over all 2^n
+        combinations of n axes, which takes 2^n times as long.
       threshold: One-logit networks: probability from which a pixel is foreground.
+      keep_largest: Groups of label values: of the union of each group the largest connected
+        component stays, the others become background. `[[1, 2, 4]]` keeps one lesion of three
+        classes, `[[1], [2]]` one component of each class. Of labels, not of probabilities.
+      min_component: Connected components of the foreground, all labels together, that have fewer
+        voxels become background; 0 keeps all.
     """
 
     window: tuple[int, ...]
+    mode: Literal["window", "whole"] = "window"
+    whole_limit: int = 6_000_000
     overlap: float = 0.5
     weights: Literal["gaussian", "constant"] = "gaussian"
+    mirror: tuple[int, ...] = ()
     threshold: float = 0.5
+    keep_largest: tuple[tuple[int, ...], ...] = ()
+    min_component: int = 0
 
     def __post_init__(self) -> None:
         require_choices(self, "inference")
@@ -172,6 +193,27 @@ class InferenceConfig:
         )
         require(0 <= self.overlap < 1, "inference.overlap", self.overlap, "at least 0 and below 1")
         require(0 < self.threshold < 1, "inference.threshold", self.threshold, "between 0 and 1")
+        require_positive(self, "inference", ["whole_limit"])
+        least = self.min_component
+        require(least >= 0, "inference.min_component", least, "0 or more voxels")
+        rank, axes = len(self.window), self.mirror
+        known = len({*axes}) == len(axes) and {*axes} <= {*range(rank)}
+        allowed = f"different axes of 0 to {rank - 1}, by the sizes of inference.window"
+        require(known, "inference.mirror", axes, allowed)
+        groups = self.keep_largest
+        allowed = "groups of label values, none of them empty, such as [[1], [2, 3]]"
+        require(all(groups), "inference.keep_largest", groups, allowed)
+
+    def require_labels(self, label_values: Sequence[int]) -> None:
+        """Raises ValueError where `keep_largest` names a value that the dataset does not have.
+
+        Args:
+          label_values: Of the dataset, background first.
+        """
+        foreground = label_values[1:]
+        known = {value for group in self.keep_largest for value in group} <= {*foreground}
+        allowed = f"groups of the dataset's label values {', '.join(map(str, foreground))}"
+        require(known, "inference.keep_largest", self.keep_largest, allowed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,9 +222,27 @@ class EvaluationConfig:
 
     Attributes:
       empty: Score where truth and prediction are both empty: `brats` 1, `nan` none, `reference` 0.
+      metrics: What is scored beside the overlap of voxels.
+      statistics: Intervals around means.
+      slices: Columns to score parts of the cases by, value by value: `stratum`, `size` (of what is
+        labelled in a case), `class` of DAGM, and the further columns of `data.case_table`.
+      size_edges_ml: Volumes: what is labelled of all kinds together, in ml, where one bin of `size`
+        ends and the next begins.
+      size_edges_percent: Photographs: the same, in percent of the pixels of the image.
     """
 
     empty: Literal["brats", "nan", "reference"] = "brats"
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    statistics: StatisticsConfig = field(default_factory=StatisticsConfig)
+    slices: tuple[str, ...] = ("stratum", "size")
+    size_edges_ml: tuple[float, ...] = (1.0, 10.0, 100.0)
+    size_edges_percent: tuple[float, ...] = (0.1, 1.0, 10.0)
 
     def __post_init__(self) -> None:
         require_choices(self, "evaluation")
+        named = all(self.slices) and len({*self.slices}) == len(self.slices)
+        require(named, "evaluation.slices", self.slices, "different names of columns")
+        for name in ("size_edges_ml", "size_edges_percent"):
+            edges = getattr(self, name)
+            ascend = bool(edges) and all(a < b for a, b in pairwise((0, *edges)))
+            require(ascend, f"evaluation.{name}", edges, "sizes above 0 that ascend, one or more")

@@ -125,14 +125,39 @@ class ModelConfig:
             self._require_size(axis, size)
         return tuple(size - self.margin for size in input_size)
 
-    def _require_size(self, axis: int, size: int) -> None:
-        """Raises ValueError unless every max-pool or stride meets an even size along this axis.
+    def input_size(self, output_size: int) -> int:
+        """Smallest size along an axis, in voxels, whose logits cover `output_size`, 1 or more.
+
+        A number, or an integer tensor or array of them.
+        """
+        size = output_size + self.margin
+        return size + (self._rest - size) % self.downscale
+
+    def largest_cube(self, voxels: int) -> int:
+        """Side of the largest cube (2D: square) of at most so many voxels that the network takes.
+
+        Raises:
+          ValueError: The smallest one has more.
+        """
+        side = round(voxels ** (1 / self.rank))
+        side -= int(side**self.rank > voxels)
+        side -= (side - self._rest) % self.downscale
+        least = self.input_size(1)
+        allowed = f"at least {least**self.rank}, the smallest input of the network"
+        require(side >= least, "voxels at once", voxels, allowed)
+        return side
+
+    @property
+    def _rest(self) -> int:
+        """Sizes of inputs are this modulo `downscale`.
 
         Before the last halving a valid network has lost 4 (D - 1): sizes are -4 modulo D.
         """
-        step = self.downscale
-        rest = 0 if self.padding == "same" else -4 % step
-        least = self.margin + 1 + (rest - self.margin - 1) % step
+        return 0 if self.padding == "same" else -4 % self.downscale
+
+    def _require_size(self, axis: int, size: int) -> None:
+        """Raises ValueError unless every max-pool or stride meets an even size along this axis."""
+        step, rest, least = self.downscale, self._rest, self.input_size(1)
         below = size - (size - rest) % step
         nearest = [n for n in (below, below + step) if n >= least] or [least]
         plus = f" plus {rest}" if rest else ""

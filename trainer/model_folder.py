@@ -4,11 +4,13 @@ import json
 from argparse import ArgumentError
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from beam_preprocess.atomic import write_text
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config_io import from_dict
 from trainer.config import InferenceConfig
+from trainer.model_config import ModelConfig
 
 METADATA = "assets.extra/unet_tfx.json"
 TRAINING_CASES = "training_cases.json"
@@ -24,13 +26,23 @@ class ServingSpec:
     Attributes:
       dataset: The dataset whose layout and conventions the model follows.
       profile, clip_percentiles: See `PreprocessingConfig`.
-      inference: Window, overlap, threshold.
+      inference: How a case is shown to the network, and what is done with the answer.
+      model: The network; of an ensemble, each of them.
+      precision: See `TrainerConfig`.
+
+    Raises:
+      ValueError: `inference` names a label value that the dataset does not have.
     """
 
     dataset: DatasetInfo
     profile: str
     clip_percentiles: tuple[float, float]
     inference: InferenceConfig
+    model: ModelConfig
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+
+    def __post_init__(self) -> None:
+        self.inference.require_labels(self.dataset.label_values)
 
 
 def newest_version(path: Path) -> Path:

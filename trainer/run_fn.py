@@ -74,10 +74,11 @@ def train_and_export(
     info = RecordInfo(
         rank=dataset.rank, channels=len(dataset.channels), foreground=dataset.foreground
     )
+    spec = serving_spec(given)  # before the training: what is wrong with it is told at once
     network = run_job(
         TrainingJob(cases=tuple(cases), info=info, model=model, config=config, folder=folder)
     )
-    export(network, model, serving_spec(given), model_dir)
+    export([network], spec, model_dir)
 
 
 def _run_name(given: Mapping[str, Any], cases: Sequence[StagedCase]) -> str:
@@ -96,6 +97,8 @@ def serving_spec(given: Mapping[str, Any]) -> ServingSpec:
         profile=preprocessing["profile"],
         clip_percentiles=tuple(preprocessing["clip_percentiles"]),
         inference=from_dict(InferenceConfig, given["inference"]),
+        model=from_dict(ModelConfig, given["model"]),
+        precision=given["trainer"]["precision"],
     )
 
 

@@ -1,13 +1,16 @@
 """The exported model: raw case in, label map in the original grid and label values out.
 
-One graph holds everything: crop to the foreground, intensity normalisation, sliding window, the way
-back to the full grid. The Evaluator scores this graph, `predict` and TensorFlow Serving run it.
+One graph holds everything: crop to the foreground, intensity normalisation, inference by one or
+several networks, dropping of components, the way back to the full grid. The Evaluator scores this
+graph, `predict` and TensorFlow Serving run it.
 
 Signatures: `serving_default` and, for every other type that the dataset's intensities may have,
 `serving_<dtype>`: `image` [*S, C] -> `label` uint8 [*S]; `probabilities` (and, for every other
 type, `probabilities_<dtype>`) adds float32 [*S, K].
 """
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from beam_preprocess import preprocessing
-from trainer.inference import append, predict_probabilities, to_classes
-from trainer.model_config import ModelConfig
+from trainer.inference.classes import to_classes
+from trainer.inference.components import postprocess
+from trainer.inference.predict import append, predict_probabilities
 from trainer.model_folder import (
     ServingSpec,
     damaged,
@@ -29,12 +33,18 @@ from trainer.model_folder import (
 
 
 class Servable(tf.Module):
-    """A network with all that leads from a raw case to its label map."""
+    """One or several networks with all that leads from a raw case to its label map.
 
-    def __init__(self, network: keras.Model, model_config: ModelConfig, spec: ServingSpec):
+    Args:
+      networks: All of the config `spec.model`; their probabilities are averaged.
+      spec: What the graph around them has to know.
+    """
+
+    def __init__(self, networks: Sequence[keras.Model], spec: ServingSpec):
         super().__init__()
-        self._network, self._model_config, self._spec = network, model_config, spec
-        self._state = [v.value for v in network.variables]
+        self._networks = [partial(network, training=False) for network in networks]
+        self._spec = spec
+        self.states = [[v.value for v in network.variables] for network in networks]
 
     @tf.function(autograph=False)
     def predict(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -44,22 +54,24 @@ class Servable(tf.Module):
           image: [*S, C] original intensities; uint8 or float32.
 
         Returns:
-          label: uint8 [*S], the dataset's own label values.
+          label: uint8 [*S], the dataset's own label values, less the components that
+            `inference.keep_largest` and `inference.min_component` drop.
           probabilities: float32 [*S, K]; certain background outside the foreground's box.
         """
-        spec = self._spec
+        spec, label_values = self._spec, self._spec.dataset.label_values
         start, stop = foreground_bounds(image, spec.dataset.foreground)
         cropped = tf.slice(image, append(start, 0), append(stop - start, -1))
         cropped = tf.ensure_shape(cropped, [None] * start.shape[0] + [image.shape[-1]])
         standardised = self._normalise(cropped)
         probabilities = predict_probabilities(
-            self._call, standardised, self._model_config, spec.inference
+            self._networks, standardised, spec.model, spec.inference
         )
         classes = to_classes(probabilities, threshold=spec.inference.threshold)
-        label = preprocessing.label_map(classes, spec.dataset.label_values)
-        after = tf.shape(image)[:-1] - stop
-        paddings = tf.stack([start, after], axis=1)
-        return tf.pad(label, paddings), _uncrop_probabilities(probabilities, paddings)
+        label = preprocessing.label_map(classes, label_values)
+        label = postprocess(label, spec.inference, background=label_values[0])
+        paddings = tf.stack([start, tf.shape(image)[:-1] - stop], axis=1)
+        label = tf.pad(label, paddings, constant_values=label_values[0])
+        return label, _uncrop_probabilities(probabilities, paddings)
 
     def _normalise(self, image: tf.Tensor) -> tf.Tensor:
         profile, foreground = self._spec.profile, self._spec.dataset.foreground
@@ -72,9 +84,6 @@ class Servable(tf.Module):
         )
         mean, stdev = preprocessing.moments(x, profile=profile, foreground=foreground)
         return preprocessing.standardise(x, mean, stdev, foreground=foreground)
-
-    def _call(self, batch: tf.Tensor) -> tf.Tensor:
-        return self._network(batch, training=False)
 
 
 def foreground_bounds(image: tf.Tensor, foreground: str) -> tuple[tf.Tensor, tf.Tensor]:
@@ -106,14 +115,19 @@ def _uncrop_probabilities(probabilities: tf.Tensor, paddings: tf.Tensor) -> tf.T
     return tf.stack(padded, axis=-1)
 
 
-def export(network: keras.Model, model_config: ModelConfig, spec: ServingSpec, folder: str) -> None:
+def export(networks: Sequence[keras.Model], spec: ServingSpec, folder: str) -> None:
     """Writes the SavedModel to `folder`, with `spec` beside it, and loads it again to be sure.
+
+    Args:
+      networks: All of the config `spec.model`; of several the probabilities are averaged.
+      spec: What is exported with them.
+      folder: Of the SavedModel.
 
     Raises:
       RuntimeError: The written model lacks a signature.
     """
-    servable = Servable(network, model_config, spec)
-    shape = [None] * model_config.rank + [model_config.in_channels]
+    servable = Servable(networks, spec)
+    shape = [None] * spec.model.rank + [spec.model.in_channels]
     signatures = {}
     for dtype in spec.dataset.serving_dtypes:
         label, probabilities = signature_names(spec, dtype)
@@ -191,6 +205,11 @@ class LoadedModel:
         _, name = signature_names(self.spec, dtype)
         result = self._run(name, image, dtype)
         return result["label"].numpy(), result["probabilities"].numpy()
+
+    @property
+    def states(self) -> list[list[NDArray[np.generic]]]:
+        """The variables of every network, in the order of Keras's `variables`."""
+        return [[v.numpy() for v in state] for state in self._model.states]
 
     def _dtype_for(self, image: NDArray[np.generic]) -> str:
         """The type that `image` is given to the graph in: its own, or the first that is wider."""

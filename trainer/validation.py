@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from trainer.batches import Features, RecordInfo, parse_features, training_example, whole_example
 from trainer.config import InferenceConfig, TrainerConfig
-from trainer.inference import predict_probabilities, to_classes
+from trainer.inference.classes import to_classes
+from trainer.inference.predict import predict_probabilities
 from trainer.model_config import ModelConfig
 from trainer.overlap import dice, overlap
 from trainer.staging import StagedCase
@@ -101,7 +102,7 @@ class Validator:
     def predict(self, image: tf.Tensor) -> tf.Tensor:
         """Classes uint8 [*S] of an image [*S, C]."""
         inference = InferenceConfig(window=self.config.crop)
-        probabilities = predict_probabilities(self.network, image, self.model, inference)
+        probabilities = predict_probabilities([self.network], image, self.model, inference)
         return to_classes(probabilities, threshold=inference.threshold)
 
 

@@ -18,6 +18,7 @@ from beam_preprocess.synth import brats
 from pipeline.cli import main
 from pipeline.usage import EXIT_ERROR, EXIT_USAGE
 from trainer.config import InferenceConfig
+from trainer.model_config import ModelConfig
 from trainer.model_folder import METADATA, ServingSpec, write_metadata
 
 FOLDERS = replace(
@@ -45,6 +46,7 @@ def push(tmp_path):
             profile="corrected",
             clip_percentiles=(0.5, 99.5),
             inference=InferenceConfig(window=(8,) * info.rank),
+            model=ModelConfig(rank=info.rank, in_channels=1, classes=1, filters=(2, 4)),
         )
         write_metadata(spec, folder)
         (folder / "saved_model.pb").write_bytes(b"")
@@ -78,9 +80,10 @@ def photograph(tmp_path):
 def fails(capsys, tmp_path):
     """Runs the command, which must fail and write nothing; returns what it says."""
 
-    def run(model, source, output="label.nii.gz") -> str:
+    def run(model, source, output="label.nii.gz", probabilities=None) -> str:
         target = tmp_path / "new" / output
         argv = ["--model", str(model), "--input", str(source), "--output", str(target)]
+        argv += ["--probabilities", str(target.parent / probabilities)] if probabilities else []
         assert main(["predict", *argv]) == EXIT_ERROR
         assert not target.parent.exists()
         printed = capsys.readouterr()
@@ -233,6 +236,11 @@ def fake_model(monkeypatch):
         def predict(self, image):
             return np.where(image[..., 0] > 5, np.uint8(255), np.uint8(0))
 
+        def predict_probabilities(self, image):
+            p = np.clip(image[..., :1].astype(np.float32) / 16, 0, 1)
+            several = image.shape[-1] > 1
+            return self.predict(image), np.concatenate([1 - p, p], -1) if several else p
+
     monkeypatch.setitem(sys.modules, "trainer.serving", SimpleNamespace(LoadedModel=LoadedModel))
     return loaded
 
@@ -259,6 +267,63 @@ def test_photograph_gives_a_mask(push, photograph, fake_model, tmp_path):
     with Image.open(out) as mask:
         pixels = np.asarray(mask)
     np.testing.assert_array_equal(pixels.ravel(), [0] * 6 + [255] * 10)
+
+
+def test_probabilities_of_a_scan_are_a_volume_per_class(push, case, fake_model, tmp_path, capsys):
+    """In the grid of the scan, whatever way its axes point."""
+    for path in case.glob("*.nii.gz"):
+        image = nib.load(path)
+        affine = np.array([[0, 0, -2.0, 9], [1, 0, 0, -5], [0, 1.5, 0, 7], [0, 0, 0, 1]])
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), affine), path)
+    out, file = tmp_path / "new" / "label.nii.gz", tmp_path / "new" / "p.nii"
+    argv = ["--model", str(push(BRATS)), "--input", str(case), "--output", str(out)]
+    assert main(["predict", *argv, "--probabilities", str(file)]) == 0
+    assert capsys.readouterr().out == f"{out}\n{file}\n"
+    source, written = nib.load(case / f"{case.name}_t1.nii.gz"), nib.load(file)
+    assert written.shape == (*source.shape, 2) and written.get_data_dtype() == np.float32
+    np.testing.assert_array_equal(written.affine, source.affine)
+    expected = np.clip(np.asarray(source.dataobj, np.float32) / 16, 0, 1)
+    np.testing.assert_array_equal(np.asarray(written.dataobj)[..., 1], expected)
+    label = nib.load(out)
+    np.testing.assert_array_equal(label.affine, source.affine)
+    np.testing.assert_array_equal(np.asarray(label.dataobj) == 255, np.asarray(source.dataobj) > 5)
+
+
+def test_probabilities_of_a_photograph_are_an_array(push, photograph, fake_model, tmp_path):
+    file = tmp_path / "p.npz"
+    argv = ["--model", str(push(DAGM)), "--input", str(photograph), "--output"]
+    argv += [str(tmp_path / "mask.png"), "--probabilities", str(file)]
+    assert main(["predict", *argv]) == 0
+    with np.load(file) as written:
+        np.testing.assert_array_equal(written["label_values"], [255])
+        expected = np.arange(16, dtype=np.float32).reshape(4, 4, 1) / 16
+        np.testing.assert_array_equal(written["probabilities"], expected, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("info", "names", "message"),
+    [
+        (BRATS, "label.nii.gz p.npz", "probabilities must end in .nii.gz or .nii, got '"),
+        (DAGM, "mask.png p.png", "probabilities must end in .npz, got '"),
+        (
+            BRATS,
+            "label.nii.gz label.nii.gz",
+            "probabilities must be another file than output, got '",
+        ),
+    ],
+)
+def test_file_for_probabilities_of_another_kind(fails, push, case, info, names, message):
+    assert message in fails(push(info), case, *names.split())
+
+
+def test_probabilities_do_not_overwrite_the_input(push, case, tmp_path, capsys):
+    image = case / f"{case.name}_t1.nii.gz"
+    before = image.read_bytes()
+    argv = ["--model", str(push(BRATS)), "--input", str(case), "--output"]
+    argv += [str(tmp_path / "label.nii.gz"), "--probabilities", str(image)]
+    assert main(["predict", *argv]) == EXIT_ERROR
+    assert "probabilities must not be a file of the input" in capsys.readouterr().err
+    assert image.read_bytes() == before
 
 
 def test_photograph_of_a_dataset_that_the_model_alone_describes(push, fake_model, tmp_path):

@@ -64,6 +64,20 @@ def test_window_must_suit_the_network_too():
         with_window(dagm(), (512, 500))
 
 
+def test_limit_of_whole_images_must_let_the_smallest_input_through():
+    """32^3 voxels. It does not matter to windows."""
+    inference = replace(brats().inference, whole_limit=32767)
+    assert replace(brats(), inference=inference).inference.mode == "window"
+    message = (
+        "^inference.whole_limit 32767 does not suit the network: voxels at once must be at least"
+        " 32768, the smallest input of the network, got 32767$"
+    )
+    with pytest.raises(ValueError, match=message):
+        replace(brats(), inference=replace(inference, mode="whole"))
+    allowed = replace(inference, mode="whole", whole_limit=32768)
+    assert replace(brats(), inference=allowed).inference == allowed
+
+
 def test_crop_of_a_valid_network_has_its_own_sizes():
     """U-Net, figure 1: 572 fits, and so does 556; 568 does not."""
     config = replace(

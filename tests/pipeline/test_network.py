@@ -27,3 +27,14 @@ def test_channels_and_classes_are_taken_from_the_dataset():
     fitted = fit_network(config, BRATS)
     assert (fitted.model.in_channels, fitted.model.classes) == (4, 4)
     check_network(fitted, BRATS)
+
+
+def test_components_are_kept_of_labels_that_the_dataset_has():
+    config = dagm()
+    known, lacking = (
+        replace(config, inference=replace(config.inference, keep_largest=((value,),)))
+        for value in (255, 1)
+    )
+    check_network(known, DAGM)
+    with pytest.raises(ValueError, match=r"^inference\.keep_largest must be .* values 255, got"):
+        check_network(lacking, DAGM)

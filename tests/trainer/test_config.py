@@ -84,6 +84,35 @@ def test_steps_leave_out_the_incomplete_batch(
         (INFERENCE, "overlap", -0.1, r"inference\.overlap must be at least 0 .*, got -0\.1"),
         (INFERENCE, "threshold", 0.0, r"inference\.threshold must be between 0 and 1, got 0\.0"),
         (INFERENCE, "threshold", 1.0, r"inference\.threshold must be between 0 and 1, got 1\.0"),
+        (
+            INFERENCE,
+            "mode",
+            "full",
+            r"inference\.mode must be one of 'window', 'whole', got 'full'",
+        ),
+        (INFERENCE, "whole_limit", 0, r"inference\.whole_limit must be above 0, got 0"),
+        (
+            INFERENCE,
+            "mirror",
+            (0, 3),
+            r"inference\.mirror must be different axes of 0 to 2, by the sizes of"
+            r" inference\.window, got \(0, 3\)",
+        ),
+        (INFERENCE, "mirror", (1, 1), r"inference\.mirror must be different axes .*, got \(1, 1\)"),
+        (INFERENCE, "mirror", (-1,), r"inference\.mirror must be different axes .*, got \(-1,\)"),
+        (
+            INFERENCE,
+            "keep_largest",
+            ((1,), ()),
+            r"inference\.keep_largest must be groups of label values, none of them empty, such as"
+            r" \[\[1\], \[2, 3\]\], got \(\(1,\), \(\)\)",
+        ),
+        (
+            INFERENCE,
+            "min_component",
+            -1,
+            r"inference\.min_component must be 0 or more voxels, got -1",
+        ),
     ],
 )
 def test_error_names_field_value_and_what_is_allowed(
@@ -108,10 +137,24 @@ def test_limits_that_are_allowed(config: object, changes: dict) -> None:
     assert replace(config, **changes) != config
 
 
+def test_largest_component_of_a_label_that_the_dataset_lacks() -> None:
+    config = replace(INFERENCE, keep_largest=((1, 4), (3,)))
+    assert config.require_labels((0, 1, 3, 4)) is None
+    message = (
+        r"^inference\.keep_largest must be groups of the dataset's label values 1, 2, 4,"
+        r" got \(\(1, 4\), \(3,\)\)$"
+    )
+    with pytest.raises(ValueError, match=message):
+        config.require_labels((0, 1, 2, 4))
+    with pytest.raises(ValueError, match=r"label values 255, got \(\(0,\),\)$"):
+        replace(INFERENCE, keep_largest=((0,),)).require_labels((0, 255))
+
+
 @pytest.mark.parametrize(
     "config",
     [
         TRAINER,
+        replace(INFERENCE, mode="whole", mirror=(2, 0), keep_largest=((1, 2), (4,))),
         replace(TRAINER, augment=AugmentConfig(flips=False, brightness=0.25), precision="bfloat16"),
         INFERENCE,
         EvaluationConfig(empty="nan"),
@@ -133,3 +176,24 @@ def test_what_does_not_fit_is_rejected_on_the_way_from_json(values: dict, word: 
     given = {"samples": 100, "batch_size": 8, "crop": [32, 32, 16]} | values
     with pytest.raises(ArgumentError, match=word):
         from_dict(TrainerConfig, given)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"empty": "zero"}, "evaluation.empty must be one of"),
+        ({"slices": ("size", "size")}, "evaluation.slices must be different names of columns"),
+        ({"slices": ("",)}, "evaluation.slices must be different names of columns"),
+        ({"size_edges_ml": ()}, "evaluation.size_edges_ml must be sizes above 0 that ascend"),
+        ({"size_edges_ml": (0.0, 1.0)}, "evaluation.size_edges_ml must be sizes above 0"),
+        ({"size_edges_percent": (2.0, 1.0)}, "evaluation.size_edges_percent must be sizes above"),
+    ],
+)
+def test_wrong_evaluation(values, message):
+    with pytest.raises(ValueError, match=message):
+        EvaluationConfig(**values)
+
+
+def test_evaluation_without_slices():
+    config = EvaluationConfig(slices=())
+    assert from_json(EvaluationConfig, to_json(config)) == config

@@ -36,6 +36,7 @@ SPEC = ServingSpec(
     profile="corrected",
     clip_percentiles=(0.5, 99.5),
     inference=InferenceConfig(window=(16, 16)),
+    model=NETWORK,
 )
 
 
@@ -65,7 +66,7 @@ def main(root: Path) -> None:
         run = RunFolder(path=root / strategy)
         network = train(cases, info, NETWORK, config(strategy), run)
         if strategy == "mirrored":
-            export(network, NETWORK, SPEC, str(root / "model"))
+            export([network], SPEC, str(root / "model"))
         return {f"{strategy}/{w.path}": np.asarray(w) for w in network.weights}
 
     result = weights("one-device")

@@ -1,7 +1,9 @@
 """The network config: its errors, and its shape arithmetic by the figures of the papers."""
 
+from contextlib import suppress
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from trainer.model_config import ModelConfig
@@ -116,6 +118,45 @@ def test_valid_padding_agrees_with_the_layers(levels: int) -> None:
                 config.output_size((572, size))
         else:
             assert config.output_size((size, size)) == (expected, expected)
+
+
+@pytest.mark.parametrize("config", [TINY, MEDICAL, replace(MEDICAL, head_kernel=3)])
+def test_smallest_input_that_covers_an_output(config: ModelConfig) -> None:
+    """No smaller one fits: by trying all."""
+    fitting = []
+    for size in range(1, 400):
+        with suppress(ValueError):
+            fitting.append((config.output_size((size,) * config.rank)[0], size))
+    for output in range(1, 150):
+        expected = min(size for covered, size in fitting if covered >= output)
+        assert config.input_size(output) == expected
+    found = config.input_size(np.array([1, 40, 41]))
+    assert found.tolist() == [config.input_size(n) for n in (1, 40, 41)]
+
+
+@pytest.mark.parametrize(
+    ("config", "voxels", "side"),
+    [
+        (TINY, 4**3, 4),
+        (TINY, 8**3 - 1, 4),
+        (TINY, 8**3, 8),
+        (PRESETS["unet3d"], 6_000_000, 160),  # 192^3 is 7.1 million
+        (PRESETS["unet2d-dagm"], 6_000_000, 2448),  # 2449^2, and a multiple of 8
+        (MEDICAL, 188**2, 188),
+        (MEDICAL, 572**2, 572),
+        (MEDICAL, 572**2 - 1, 556),
+    ],
+)
+def test_largest_cube(config: ModelConfig, voxels: int, side: int) -> None:
+    assert config.largest_cube(voxels) == side
+    assert config.output_size((side,) * config.rank)
+
+
+@pytest.mark.parametrize(("config", "least"), [(TINY, 4**3), (MEDICAL, 188**2)])
+def test_no_cube_is_small_enough(config: ModelConfig, least: int) -> None:
+    message = f"^voxels at once must be at least {least}, the smallest .*, got {least - 1}$"
+    with pytest.raises(ValueError, match=message):
+        config.largest_cube(least - 1)
 
 
 def test_head_of_a_valid_network_takes_its_pixels() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from beam_preprocess.datasets.brats import BRATS
 from trainer.config import InferenceConfig
+from trainer.model_config import ModelConfig
 from trainer.model_folder import (
     METADATA,
     ServingSpec,
@@ -22,7 +23,9 @@ SPEC = ServingSpec(
     dataset=BRATS,
     profile="reference",
     clip_percentiles=(1.0, 99.0),
-    inference=InferenceConfig(window=(8, 8, 8)),
+    inference=InferenceConfig(window=(8, 8, 8), mirror=(0, 2), keep_largest=((1, 4), (2,))),
+    model=ModelConfig(rank=3, in_channels=4, classes=4, filters=(2, 4)),
+    precision="bfloat16",
 )
 
 

@@ -20,10 +20,11 @@ from trainer.run_fn import _run_name, check_disjoint, run_fn, training_cases_jso
 from trainer.serving import LoadedModel
 from trainer.staging import StagedCase
 
+MODEL = ModelConfig(rank=2, in_channels=1, classes=1, filters=(2, 4), norm="none")
 CUSTOM_CONFIG = {
     "dataset": asdict(DAGM),
     "preprocessing": asdict(PreprocessingConfig()),
-    "model": asdict(ModelConfig(rank=2, in_channels=1, classes=1, filters=(2, 4), norm="none")),
+    "model": asdict(MODEL),
     "trainer": asdict(
         TrainerConfig(
             samples=12, batch_size=2, crop=(8, 8), loss=LossConfig(name="ce"), log_steps=4
@@ -85,6 +86,7 @@ def test_run_writes_a_model_that_loads(trained: SimpleNamespace) -> None:
         profile="corrected",
         clip_percentiles=(0.5, 99.5),
         inference=InferenceConfig(window=(8, 8)),
+        model=MODEL,
     )
 
 

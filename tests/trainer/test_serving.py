@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
 from beam_preprocess import preprocessing
 from beam_preprocess.case import Case, CaseFiles
@@ -19,7 +20,7 @@ from beam_preprocess.datasets.brats import BRATS
 from beam_preprocess.datasets.dagm import DAGM
 from beam_preprocess.records import encode_raw, raw_feature_spec
 from trainer.config import InferenceConfig
-from trainer.inference import predict_probabilities
+from trainer.inference.predict import predict_probabilities
 from trainer.model_config import ModelConfig
 from trainer.model_folder import METADATA, ServingSpec
 from trainer.serving import LoadedModel, Servable, export, foreground_bounds
@@ -31,6 +32,7 @@ SCAN_SPEC = ServingSpec(
     profile="corrected",
     clip_percentiles=(0.5, 99.5),
     inference=InferenceConfig(window=(8, 8, 8), overlap=0.25),
+    model=SCAN_MODEL,
 )
 PHOTO_MODEL = ModelConfig(rank=2, in_channels=1, classes=1, filters=(2, 4))
 PHOTO_SPEC = ServingSpec(
@@ -38,9 +40,22 @@ PHOTO_SPEC = ServingSpec(
     profile="corrected",
     clip_percentiles=(0.5, 99.5),
     inference=InferenceConfig(window=(8, 8), threshold=0.4),
+    model=PHOTO_MODEL,
 )
 MIXED_SPEC = replace(  # photographs of any type, as folders of images have them
     PHOTO_SPEC, dataset=replace(DAGM, quantised=False, serving_dtypes=("float32", "uint8"))
+)
+RICH_SPEC = replace(  # BOX has 9 x 8 x 7 voxels, 10 x 8 x 8 padded: two windows of 8 x 8 x 8
+    SCAN_SPEC,
+    dataset=replace(SCAN_SPEC.dataset, serving_dtypes=("float32",)),
+    inference=InferenceConfig(
+        window=(8, 8, 8),
+        mode="whole",
+        whole_limit=600,
+        mirror=(0, 2),
+        keep_largest=((1,), (4,)),
+        min_component=2,
+    ),
 )
 BOX = (slice(2, 11), slice(1, 9), slice(3, 10))
 
@@ -68,13 +83,24 @@ def scan_network() -> keras.Model:
 @pytest.fixture(scope="module")
 def scan_folder(scan_network: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scan-model")
-    export(scan_network, SCAN_MODEL, SCAN_SPEC, str(folder))
+    export([scan_network], SCAN_SPEC, str(folder))
     return folder
 
 
 @pytest.fixture(scope="module")
 def scan_model(scan_folder: Path) -> LoadedModel:
     return LoadedModel(scan_folder)
+
+
+def rich_networks() -> list[keras.Model]:
+    return [build_unet(SCAN_MODEL, seed=n) for n in (2, 8)]  # labels of several components
+
+
+@pytest.fixture(scope="module")
+def rich_model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    folder = tmp_path_factory.mktemp("rich-model")
+    export(rich_networks(), RICH_SPEC, str(folder))
+    return LoadedModel(folder)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +113,7 @@ def photo_model(
     photo_network: keras.Model, tmp_path_factory: pytest.TempPathFactory
 ) -> LoadedModel:
     folder = tmp_path_factory.mktemp("photo-model")
-    export(photo_network, PHOTO_MODEL, PHOTO_SPEC, str(folder))
+    export([photo_network], PHOTO_SPEC, str(folder))
     return LoadedModel(str(folder))
 
 
@@ -96,7 +122,7 @@ def mixed_model(
     photo_network: keras.Model, tmp_path_factory: pytest.TempPathFactory
 ) -> LoadedModel:
     folder = tmp_path_factory.mktemp("mixed-model")
-    export(photo_network, PHOTO_MODEL, MIXED_SPEC, str(folder))
+    export([photo_network], MIXED_SPEC, str(folder))
     return LoadedModel(str(folder))
 
 
@@ -111,7 +137,7 @@ def step_by_step(network: keras.Model, model: ModelConfig, spec: ServingSpec, cr
     )
     mean, stdev = preprocessing.moments(x, **options)
     z = preprocessing.standardise(x, mean, stdev, foreground=spec.dataset.foreground)
-    return predict_probabilities(network, z, model, spec.inference).numpy()
+    return predict_probabilities([network], z, model, spec.inference).numpy()
 
 
 def test_scan_is_segmented_in_its_own_grid_and_label_values(
@@ -146,7 +172,7 @@ def test_photograph_is_segmented_whole_with_its_threshold(
 def test_empty_scan_is_the_whole_grid(scan_model: LoadedModel, scan_network: keras.Model) -> None:
     label, probabilities = scan_model.predict_probabilities(np.zeros_like(scan()))
     zeros = tf.zeros((12, 11, 10, 2))
-    expected = predict_probabilities(scan_network, zeros, SCAN_MODEL, SCAN_SPEC.inference)
+    expected = predict_probabilities([scan_network], zeros, SCAN_MODEL, SCAN_SPEC.inference)
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
     np.testing.assert_array_equal(label, np.array([0, 1, 4])[probabilities.argmax(-1)])
 
@@ -225,25 +251,85 @@ def test_wrong_number_of_channels_is_an_error(
 
 
 @pytest.mark.slow
-def test_fresh_process_without_our_code_gives_the_same_labels(
-    scan_folder: Path, scan_model: LoadedModel, tmp_path: Path
+def test_fresh_process_without_our_code_gives_the_same(
+    scan_folder: Path, scan_model: LoadedModel, rich_model: LoadedModel, tmp_path: Path
 ) -> None:
     """As TensorFlow Serving does: the SavedModel is all there is."""
-    np.save(tmp_path / "image.npy", scan("int16"))
+    np.save(tmp_path / "image.npy", scan("float32"))
     script = (
-        "import sys, numpy as np, tensorflow as tf; folder, image, label = sys.argv[1:]; "
-        "serve = tf.saved_model.load(folder).signatures['serving_int16']; "
-        "np.save(label, serve(image=tf.constant(np.load(image)))['label'])"
+        "import sys, numpy as np, tensorflow as tf\n"
+        "image = tf.constant(np.load('image.npy'))\n"
+        "for number, folder in enumerate(sys.argv[1:]):\n"
+        "    signatures = tf.saved_model.load(folder).signatures\n"
+        "    label = signatures['serving_default'](image=image)['label']\n"
+        "    both = signatures['probabilities'](image=image)\n"
+        "    np.savez(f'{number}.npz', alone=label, **both)\n"
     )
-    files = [scan_folder, tmp_path / "image.npy", tmp_path / "label.npy"]
-    command = [sys.executable, "-c", script, *map(str, files)]
+    command = [sys.executable, "-c", script, str(scan_folder), str(rich_model.path)]
     subprocess.run(command, check=True, cwd=tmp_path)
-    np.testing.assert_array_equal(np.load(tmp_path / "label.npy"), scan_model.predict(scan()))
+    for number, model in enumerate([scan_model, rich_model]):
+        label, probabilities = model.predict_probabilities(scan())
+        with np.load(tmp_path / f"{number}.npz") as found:
+            np.testing.assert_array_equal(found["alone"], label)
+            np.testing.assert_array_equal(found["label"], label)
+            np.testing.assert_allclose(found["probabilities"], probabilities, atol=1e-6)
+
+
+def test_same_eagerly_in_a_graph_and_from_the_saved_model(rich_model: LoadedModel) -> None:
+    servable = Servable(rich_networks(), RICH_SPEC)
+    image = tf.constant(scan("float32"))
+    in_graph = servable.predict(image)
+    tf.config.run_functions_eagerly(True)
+    try:
+        eagerly = servable.predict(image)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    label, probabilities = rich_model.predict_probabilities(scan())
+    for found in (in_graph, eagerly):
+        np.testing.assert_array_equal(found[0], label)
+        np.testing.assert_allclose(found[1], probabilities, atol=1e-6)
+
+
+def test_dropped_components_are_dropped_in_the_served_labels_alone(
+    rich_model: LoadedModel,
+) -> None:
+    """The largest component of each label stays; the probabilities are the network's."""
+    label, probabilities = rich_model.predict_probabilities(scan())
+    best = np.array([0, 1, 4])[probabilities.argmax(-1)]
+    for value in (1, 4):
+        assert ndimage.label(best == value, np.ones((3, 3, 3)))[1] > 1
+        assert ndimage.label(label == value, np.ones((3, 3, 3)))[1] == 1
+        assert not ((label == value) & (best != value)).any()
+    np.testing.assert_array_equal(rich_model.predict(scan()), label)
+    assert set(np.unique(label)) == {0, 1, 4}
+
+
+@pytest.mark.parametrize(
+    ("mode", "axes", "flipped"),
+    [("window", (0, 1, 2), (1, 2)), ("window", (2, 0, 1), (0,)), ("whole", (1, 0, 2), (0, 2))],
+)
+def test_axes_in_another_order_or_direction(
+    mode: str, axes: tuple[int, ...], flipped: tuple[int, ...]
+) -> None:
+    """By a network of single voxels: the answer lies where the voxels lie, whatever the grid."""
+    inputs = keras.Input((None, None, None, 2))
+    outputs = keras.layers.Conv3D(3, 1, bias_initializer="random_normal")(inputs)
+    inference = replace(SCAN_SPEC.inference, mode=mode, mirror=(0,), min_component=3)
+    spec = replace(SCAN_SPEC, inference=inference)
+    servable = Servable([keras.Model(inputs, outputs)], spec)
+    image = scan("float32")
+    label, probabilities = (t.numpy() for t in servable.predict(tf.constant(image)))
+    turned = np.flip(image.transpose(*axes, 3), flipped)
+    found = servable.predict(tf.constant(turned))
+    np.testing.assert_array_equal(found[0], np.flip(label.transpose(axes), flipped))
+    expected = np.flip(probabilities.transpose(*axes, 3), flipped)
+    np.testing.assert_allclose(found[1], expected, atol=1e-5)
+    assert len(np.unique(label[BOX])) > 1
 
 
 def test_predict_takes_tensors_of_known_shape(scan_network, scan_model: LoadedModel) -> None:
     """A border of zeros makes the crop smaller than the image whose shape is known."""
-    servable = Servable(scan_network, SCAN_MODEL, SCAN_SPEC)
+    servable = Servable([scan_network], SCAN_SPEC)
     label, probabilities = servable.predict(tf.constant(scan("float32")))
     assert probabilities.shape == (12, 11, 10, 3)
     np.testing.assert_array_equal(label, scan_model.predict(scan()))
@@ -302,12 +388,12 @@ def test_network_sees_what_training_stored(
 ) -> None:
     """X, mean and stdev inside the served graph are those of the record, bit for bit."""
     quantised = replace(SCAN_SPEC.dataset, quantised=True, serving_dtypes=("uint8",))
-    image, spec, model = {
-        "scan": (scan(), SCAN_SPEC, SCAN_MODEL),
-        "8-bit scan": (scan().astype(np.uint8), replace(SCAN_SPEC, dataset=quantised), SCAN_MODEL),
-        "photo": (photo(), PHOTO_SPEC, PHOTO_MODEL),
-        "mixed photo": (photo(), MIXED_SPEC, PHOTO_MODEL),
-        "16-bit photo": (photo().astype(np.uint16) * 9, MIXED_SPEC, PHOTO_MODEL),
+    image, spec = {
+        "scan": (scan(), SCAN_SPEC),
+        "8-bit scan": (scan().astype(np.uint8), replace(SCAN_SPEC, dataset=quantised)),
+        "photo": (photo(), PHOTO_SPEC),
+        "mixed photo": (photo(), MIXED_SPEC),
+        "16-bit photo": (photo().astype(np.uint16) * 9, MIXED_SPEC),
     }[kind]
     spec = replace(spec, profile=profile)
     record = normalised_record(image, spec)
@@ -320,7 +406,7 @@ def test_network_sees_what_training_stored(
 
     monkeypatch.setattr(preprocessing, "standardise", spy)
     monkeypatch.setattr("trainer.serving.predict_probabilities", lambda _, z, *__: z)
-    servable = Servable(SimpleNamespace(variables=[]), model, spec)
+    servable = Servable([], spec)
     tf.config.run_functions_eagerly(True)
     try:
         served = image if image.dtype == np.uint8 else image.astype(np.float32)
@@ -352,7 +438,7 @@ def test_model_without_a_signature_is_an_error(
     monkeypatch.setattr(tf.saved_model, "load", lambda _: empty)
     message = rf"^the model in {tmp_path} must have signatures \{{'probabilities'\}}, it has not$"
     with pytest.raises(RuntimeError, match=message):
-        export(photo_network, PHOTO_MODEL, PHOTO_SPEC, str(tmp_path))
+        export([photo_network], PHOTO_SPEC, str(tmp_path))
 
 
 def test_model_is_loaded_from_a_folder_of_versions(scan_folder: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from trainer.benchmark.timing import time_forward, time_input, time_whole_cases
 from trainer.benchmark.workers import time_workers
 from trainer.cluster import is_chief
 from trainer.hardware import hardware, peak_memory, settings, versions
-from trainer.inference import axis_starts
+from trainer.inference.windows import tile
 from trainer.staging import StagedCase
 from trainer.state import POLICIES
 from trainer.unet import build_unet
@@ -125,13 +125,9 @@ def _infer(plan: BenchmarkPlan, cases: Sequence[StagedCase], folder: Path) -> Re
 
 def _windows(plan: BenchmarkPlan, cases: Sequence[StagedCase]) -> Result:
     """Spatial sizes of the cases, and how many windows each one takes."""
-    window, overlap = plan.model.output_size(plan.inference.window), plan.inference.overlap
-
-    def count(length: int, size: int) -> int:
-        return len(axis_starts(tf.constant(max(length, size)), size, overlap=overlap))
-
     sizes = [case_size(case) for case in cases]
-    windows = [math.prod(map(count, size, window)) for size in sizes]
+    tilings = [tile(tf.constant(size), plan.model, plan.inference) for size in sizes]
+    windows = [math.prod(len(starts) for starts in tiling.starts) for tiling in tilings]
     return {"case_sizes": [[*size] for size in sizes], "windows": windows}
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -19,7 +20,7 @@ from trainer.benchmark.figures import Times
 from trainer.config import InferenceConfig, TrainerConfig
 from trainer.distribution import Distribution, choose_strategy, prepare
 from trainer.hardware import peak_memory
-from trainer.inference import predict_probabilities
+from trainer.inference.predict import predict_probabilities
 from trainer.memory import fits_in_memory, training_fits_in_memory
 from trainer.model_config import ModelConfig
 from trainer.staging import StagedCase
@@ -138,16 +139,16 @@ def time_whole_cases(
     model: ModelConfig,
     config: InferenceConfig,
 ) -> Times:
-    """Times the sliding window over whole cases, after one case that is a single window.
+    """Times inference on whole cases, after one case of the size of a window.
 
     Args:
       network: [1, *w, C] -> logits.
       images: float32 [*S, C] each, standardised.
       model: Config of the network.
-      config: Window and overlap.
+      config: Mode, window, overlap, flips.
 
     Returns:
-      Times of the single window, which builds the graph, and of every case.
+      Times of the first case, which builds the graph, and of every other one.
 
     Raises:
       MemoryError: The device's memory does not suffice.
@@ -156,9 +157,7 @@ def time_whole_cases(
     spec = tf.TensorSpec([*[None] * rank, channels], tf.float32)
 
     def probabilities(image: tf.Tensor) -> tf.Tensor:
-        return predict_probabilities(
-            lambda window: network(window, training=False), image, model, config
-        )
+        return predict_probabilities([partial(network, training=False)], image, model, config)
 
     predict = tf.function(probabilities, input_signature=[spec], autograph=False)
     single = tf.zeros([*model.output_size(config.window), channels])

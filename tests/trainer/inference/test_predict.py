@@ -8,13 +8,9 @@ import pytest
 import tensorflow as tf
 
 from trainer.config import InferenceConfig
-from trainer.inference import (
-    axis_starts,
-    predict_probabilities,
-    to_classes,
-    to_probabilities,
-    window_weights,
-)
+from trainer.inference.classes import to_probabilities
+from trainer.inference.predict import predict_probabilities
+from trainer.inference.windows import window_weights
 from trainer.model_config import ModelConfig
 from trainer.unet import build_unet
 
@@ -43,49 +39,7 @@ def by_voxel_in_numpy(x: np.ndarray) -> np.ndarray:
 
 
 def predict(network, x: np.ndarray, model: ModelConfig, config: InferenceConfig) -> np.ndarray:
-    return predict_probabilities(network, tf.constant(x), model, config).numpy()
-
-
-@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.6, 0.9])
-@pytest.mark.parametrize("size", [1, 2, 5, 8, 13])
-def test_starts_cover_the_axis(size: int, overlap: float) -> None:
-    least = int(size * overlap)  # voxels that neighbours share
-    for length in range(size, size + 20):
-        starts = axis_starts(tf.constant(length), size, overlap=overlap).numpy()
-        steps = np.diff(starts)
-        assert starts[0] == 0 and starts[-1] == length - size
-        assert all(0 < step <= max(1, size - least) for step in steps)
-        assert np.ptp(steps) <= 1 if len(steps) else length == size
-
-
-@pytest.mark.parametrize(
-    ("length", "size", "overlap", "starts"),
-    [
-        (10, 4, 0.5, [0, 2, 4, 6]),
-        (10, 4, 0.0, [0, 3, 6]),
-        (9, 4, 0.5, [0, 2, 3, 5]),  # 0, 5/3, 10/3, 5
-        (4, 4, 0.5, [0]),
-        (155, 128, 0.5, [0, 27]),
-        (240, 128, 0.5, [0, 56, 112]),
-    ],
-)
-def test_starts_by_hand(length: int, size: int, overlap: float, starts: list[int]) -> None:
-    found = axis_starts(tf.constant(length), size, overlap=overlap)
-    assert found.dtype == tf.int32 and found.numpy().tolist() == starts
-
-
-def test_gaussian_weights_by_hand() -> None:
-    """Window 4, sigma 4 / 8: centres at -1.5, -0.5, 0.5, 1.5 give exp(-4.5) and exp(-0.5)."""
-    weights = window_weights((4, 4), "gaussian")
-    axis = np.array([np.exp(-4.0), 1.0, 1.0, np.exp(-4.0)])
-    assert weights.shape == (4, 4, 1) and weights.dtype == np.float32
-    np.testing.assert_allclose(weights[..., 0], np.outer(axis, axis), rtol=1e-6)
-
-
-def test_weights_are_never_zero_and_at_most_one() -> None:
-    volume = window_weights((16, 16, 16), "gaussian")
-    assert volume.min() > 0 and volume.max() == 1
-    np.testing.assert_array_equal(window_weights((2, 3), "constant"), np.ones((2, 3, 1)))
+    return predict_probabilities([network], tf.constant(x), model, config).numpy()
 
 
 def test_single_window_is_what_the_network_says() -> None:
@@ -134,7 +88,7 @@ def test_volume_in_windows_is_the_weighted_mean_of_all_windows() -> None:
     total, mass = np.zeros_like(x), np.zeros_like(x)
     for i, j, k in product([0, 2, 3], [0, 1, 2, 3], [0, 2, 4]):
         part = (slice(i, i + 4), slice(j, j + 2), slice(k, k + 6))
-        weights = window_weights((4, 2, 6), "gaussian")
+        weights = window_weights((4, 2, 6), "gaussian").numpy()
         total[part] += weights / (1 + np.exp(x[part].mean() - x[part]))
         mass[part] += weights
     result = predict(lambda w: w - tf.reduce_mean(w), x, model, config)
@@ -210,7 +164,7 @@ def test_same_result_inside_a_tf_function_that_knows_no_sizes() -> None:
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 2])])
     def in_graph(x: tf.Tensor) -> tf.Tensor:
-        result = predict_probabilities(network, x, SOFTMAX, WINDOW)
+        result = predict_probabilities([network], x, SOFTMAX, WINDOW)
         assert result.shape.as_list()[-1] == 3
         return result
 
@@ -221,22 +175,75 @@ def test_same_result_inside_a_tf_function_that_knows_no_sizes() -> None:
         assert eager.shape == (*shape, 3)
 
 
-def test_probabilities_are_softmax_or_sigmoid() -> None:
-    logits = np.log(np.array([[1.0, 3.0, 4.0]], np.float32))
-    np.testing.assert_allclose(to_probabilities(tf.constant(logits)), [[0.125, 0.375, 0.5]])
-    logits = np.log(np.array([[3.0], [1.0]], np.float32))
-    np.testing.assert_allclose(to_probabilities(tf.constant(logits)), [[0.75], [0.5]])
+DEEP = replace(SOFTMAX, filters=(2, 3, 4))  # pads to multiples of 4
+INSTANCE = replace(DEEP, norm="instance")
+DEEP_VALID = replace(DEEP, padding="valid", downsample="max-pool")  # loses 40, of 44, 48 ...
+VOLUME = replace(INSTANCE, rank=3, classes=1)
+WHOLE = InferenceConfig(window=(4, 4), mode="whole")
 
 
-def test_classes_of_softmax_are_the_largest() -> None:
-    """Also where none reaches one half; the first of equals."""
-    p = tf.constant([[0.3, 0.36, 0.34], [0.2, 0.2, 0.6], [0.4, 0.2, 0.4]])
-    classes = to_classes(p, threshold=0.9)
-    assert classes.dtype == tf.uint8 and classes.numpy().tolist() == [1, 2, 0]
+@pytest.mark.parametrize(
+    ("model", "shape", "padded"),
+    [
+        (INSTANCE, (9, 14), (12, 16)),
+        (INSTANCE, (8, 4), (8, 4)),
+        (DEEP_VALID, (5, 8), (48, 48)),
+        (DEEP_VALID, (4, 3), (44, 44)),
+        (VOLUME, (5, 8, 3), (8, 8, 4)),
+    ],
+)
+def test_whole_image_is_what_the_network_says_of_it_padded_with_zeros(
+    model: ModelConfig, shape: tuple[int, ...], padded: tuple[int, ...]
+) -> None:
+    """And what a window of that size gives. The margin of a valid network is on both sides."""
+    network, x = build_unet(model, seed=4), image(*shape, 2)
+    before = model.margin // 2
+    paddings = [(before, p - n - before) for n, p in zip(shape, padded, strict=True)]
+    logits = network(np.pad(x, [*paddings, (0, 0)])[None])[0]
+    expected = to_probabilities(logits).numpy()[tuple(slice(n) for n in shape)]
+    found = predict(network, x, model, WHOLE)
+    assert found.shape == (*shape, model.classes)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    window = predict(network, x, model, InferenceConfig(window=padded))
+    np.testing.assert_allclose(window, found, atol=1e-6)
 
 
-def test_classes_of_one_logit_reach_the_threshold() -> None:
-    p = tf.constant([[0.25], [0.5], [0.49], [0.75]])
-    assert to_classes(p, threshold=0.5).numpy().tolist() == [0, 1, 0, 1]
-    assert to_classes(p, threshold=0.25).numpy().tolist() == [1, 1, 1, 1]
-    assert to_classes(p, threshold=0.75).dtype == tf.uint8
+def test_whole_image_above_the_limit_is_covered_by_squares_of_the_limit() -> None:
+    """64 pixels: windows of 8 x 8, as mode `window` has them."""
+    network, x = build_unet(INSTANCE, seed=4), image(9, 14, 2)
+    limited = predict(network, x, INSTANCE, replace(WHOLE, whole_limit=8 * 8))
+    windows = predict(network, x, INSTANCE, InferenceConfig(window=(8, 8)))
+    np.testing.assert_allclose(limited, windows, atol=1e-6)
+    assert np.abs(limited - predict(network, x, INSTANCE, WHOLE)).max() > 1e-4
+
+
+@pytest.mark.parametrize("limit", [8 * 8, 2**22])
+def test_whole_image_inside_a_tf_function_that_knows_no_sizes(limit: int) -> None:
+    network = build_unet(INSTANCE, seed=4)
+    config = replace(WHOLE, whole_limit=limit, mirror=(1,))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 2])])
+    def in_graph(x: tf.Tensor) -> tf.Tensor:
+        return predict_probabilities([network], x, INSTANCE, config)
+
+    for shape in [(11, 13), (4, 8), (2, 9)]:
+        x = image(*shape, 2)
+        expected = predict(network, x, INSTANCE, config)
+        np.testing.assert_allclose(in_graph(tf.constant(x)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("config", [WINDOW, WHOLE])
+def test_several_networks_give_the_mean_of_their_probabilities(config: InferenceConfig) -> None:
+    networks = [build_unet(SOFTMAX, seed=n) for n in range(3)]
+    x = tf.constant(image(7, 9, 2))
+    members = [predict_probabilities([n], x, SOFTMAX, config).numpy() for n in networks]
+    found = predict_probabilities(networks, x, SOFTMAX, config)
+    np.testing.assert_allclose(found, np.mean(members, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("config", [WINDOW, WHOLE])
+def test_flips_of_a_whole_image(config: InferenceConfig) -> None:
+    """Of a network of single voxels, which flips do not change."""
+    x = image(10, 9, 2)
+    found = predict(by_voxel, x, SOFTMAX, replace(config, mirror=(0, 1)))
+    np.testing.assert_allclose(found, by_voxel_in_numpy(x), atol=1e-6)
