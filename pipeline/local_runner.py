@@ -48,7 +48,7 @@ def run(config: RunConfig, *, force: bool = False) -> int:
     output = Path(config.output).absolute()
     with hold(output):
         nodes = _run_pipeline(config, output, force=force)
-        summary = _summarise(nodes, output, seconds=time.monotonic() - started)
+        summary = _summarise(nodes, output, config, seconds=time.monotonic() - started)
         write_text(output / SUMMARY, json.dumps(asdict(summary), indent=1))
     sys.stdout.write(summary_table(summary) + "\n")
     return EXIT_DONE if summary.model else EXIT_NOT_BLESSED
@@ -96,7 +96,9 @@ def _places(config: RunConfig, output: Path) -> Places:
     )
 
 
-def _summarise(nodes: dict[str, NodeRun], output: Path, *, seconds: float) -> Summary:
+def _summarise(
+    nodes: dict[str, NodeRun], output: Path, config: RunConfig, *, seconds: float
+) -> Summary:
     """Reads the results of a run's artifacts; copies the report to where a user looks for it."""
     result = read_json(nodes["CrossValidation"].outputs["evaluation"], RESULT)
     report = output / REPORT
@@ -110,6 +112,7 @@ def _summarise(nodes: dict[str, NodeRun], output: Path, *, seconds: float) -> Su
         forced=gate["forced"],
         reasons=gate["reasons"],
         **{name: result[name] for name in ("scores", "folds", "slices", "cases", "gate", "deploy")},
+        level=config.evaluation.statistics.level,
         cohort_statistics=str(Path(nodes["CaseGen"].outputs["examples"]) / COHORT_STATISTICS),
         model=str(ensure_served(chosen, serving)) if pushed else None,
         report=str(report),
