@@ -12,16 +12,19 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import io_utils, path_utils
 
 from beam_preprocess.atomic import write_text
-from components.artifacts import SCORES, Artifacts, fold_inputs, read_json
-from components.gate import best_fold
+from components.artifacts import Artifacts, fold_inputs, read_json
+from components.evaluation_files import read_cases
+from components.gate import best_fold, make_evidence
 from components.gate_config import GateConfig
 from components.origin import make_origin, write_origin
 from trainer.ensemble import export_ensemble
-from trainer.metrics.cohort_scores import cohort_from_dict
+from trainer.metrics.config import StatisticsConfig
 from trainer.model_folder import TRAINING_CASES
 
 CANDIDATE = "candidate.json"
 """Beside the model to be deployed: how it was made, and which folds are in it."""
+_MEANS_ALONE = StatisticsConfig(resamples=1)
+"""The best fold has the best mean, whatever its interval is."""
 
 
 class CandidateSpec(ComponentSpec):
@@ -51,8 +54,8 @@ class CandidateExecutor(base_executor.BaseExecutor):
         """Chooses by the scores of the folds, and copies, joins or takes the refit."""
         folds = range(int(exec_properties["folds"]))
         evaluations = [_uri(input_dict, f"evaluation_{i}") for i in folds]
-        scores = [cohort_from_dict(read_json(uri, SCORES)["scores"]) for uri in evaluations]
-        best, mode = best_fold(scores, exec_properties["select"]), exec_properties["deploy"]
+        evidence = make_evidence([read_cases(uri) for uri in evaluations], _MEANS_ALONE)
+        best, mode = best_fold(evidence, exec_properties["select"]), exec_properties["deploy"]
         members = {"best-fold": [best], "ensemble": [*folds], "refit": []}[mode]
         sources = [_uri(input_dict, f"model_{i}") for i in members]
         sources = sources or [_uri(input_dict, "refit")]

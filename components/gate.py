@@ -14,7 +14,6 @@ from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores
 from trainer.metrics.cohort_scores import (
     IMAGES,
-    CohortScores,
     fold_thresholds,
     score_cohort,
     score_names,
@@ -173,15 +172,14 @@ def _confidence(score: str, evidence: Evidence) -> _Measured:
 
 
 def _worst_fold(score: str, evidence: Evidence) -> _Measured:
-    found = {i: evidence.fold(i).find(score) for i in range(len(evidence.folds))}
-    known = {i: s for i, s in found.items() if s.mean is not None}
+    found = [(evidence.fold(i).find(score), i) for i in range(len(evidence.folds))]
+    known = [(summary.mean, summary.n, i) for summary, i in found if summary.mean is not None]
     if not known:
         return _Measured(None, 0, "")
     sign = 1 if best(score) == "high" else -1
-    number = min(known, key=lambda i: sign * known[i].mean)  # type: ignore[operator]
-    summary = known[number]
-    words = f"mean {{}} of {count(summary.n, score)} in fold {number}, the worst of {len(known)},"
-    return _Measured(summary.mean, summary.n, words)
+    mean, n, number = min(known, key=lambda fold: sign * fold[0])
+    words = f"mean {{}} of {count(n, score)} in fold {number}, the worst of {len(known)},"
+    return _Measured(mean, n, words)
 
 
 _MEASURES = {"mean": _mean, "confidence": _confidence, "worst-fold": _worst_fold}
@@ -206,8 +204,9 @@ def figures(value: float, bound: float) -> tuple[str, str]:
     return f"{value:.{d}f}", f"{bound:.{d}f}"
 
 
-def best_fold(folds: Sequence[CohortScores], select: str) -> int:
+def best_fold(evidence: Evidence, select: str) -> int:
     """The fold whose mean of `select` is best; the first of them, and fold 0 where none has one."""
-    means = {i: s.mean for i, f in enumerate(folds) if (s := f.find(select)) and s.mean is not None}
+    found = {i: evidence.fold(i).find(select).mean for i in range(len(evidence.folds))}
+    means = {i: mean for i, mean in found.items() if mean is not None}
     sign = 1 if best(select) == "high" else -1
     return max(means, key=lambda i: sign * means[i]) if means else 0

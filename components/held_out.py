@@ -23,11 +23,12 @@ from beam_preprocess.cohort import fold_name
 from beam_preprocess.config_io import from_json, to_json
 from beam_preprocess.record_files import read_records
 from beam_preprocess.records import decode_raw
-from components.artifacts import COHORT, COHORT_STATISTICS, Artifacts, read_json
+from components.artifacts import COHORT, Artifacts, read_json
 from components.baseline import BASELINE
 from components.case_scoring import Scoring, score_record
 from components.evaluation_files import check_counts, read_cases, write_cases
 from components.origin import read_origin, seen_cases
+from components.split_scoring import groups_of, split_files
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores
 from trainer.serving import LoadedModel
@@ -40,6 +41,7 @@ class HeldOutSpec(ComponentSpec):
         "folds": ExecutionParameter(type=int),
         "info": ExecutionParameter(type=str),
         "config": ExecutionParameter(type=str),
+        "profile": ExecutionParameter(type=str),
         "fingerprint": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -79,17 +81,18 @@ class HeldOutExecutor(base_beam_executor.BaseBeamExecutor):
         Raises:
           RuntimeError: A case is missing.
         """
-        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        examples = Path(artifact_utils.get_single_uri(input_dict["examples"]))
         model = artifact_utils.get_single_uri(input_dict["model"])
         output = artifact_utils.get_single_uri(output_dict["evaluation"])
-        held_out = held_out_cases(examples.uri, folds=int(exec_properties["folds"]))
+        held_out = held_out_cases(examples, folds=int(exec_properties["folds"]))
         deployed = read_json(model, BASELINE) if (Path(model) / BASELINE).exists() else None
         scored = deployed is None or _is_rival(deployed)
-        seen = _seen(model, examples.uri, held_out) if scored else set()
-        files = _files(examples, held_out) if scored else []
+        seen = _seen(model, examples, held_out) if scored else set()
+        files = [f for s in held_out for f in split_files(examples, s)] if scored else []
         scoring = Scoring(
             info=from_json(DatasetInfo, exec_properties["info"]),
             config=from_json(EvaluationConfig, exec_properties["config"]),
+            profile=exec_properties["profile"],
         )
         self._score(files, _ScoreFile(path_utils.serving_model_path(model), scoring, seen), output)
         expected = {c for cases in held_out.values() for c in cases} - seen if scored else set()
@@ -99,7 +102,7 @@ class HeldOutExecutor(base_beam_executor.BaseBeamExecutor):
             facts |= {"held_out": sum(map(len, held_out.values()))}
             write_text(Path(output) / BASELINE, json.dumps(deployed | facts, indent=1))
 
-    def _score(self, files: Sequence[str], score: _ScoreFile, folder: str) -> None:
+    def _score(self, files: Sequence[Path], score: _ScoreFile, folder: str) -> None:
         """Runs the Beam pipeline, which leaves the scores in `folder`."""
         if not files:
             write_cases([], folder)
@@ -107,7 +110,7 @@ class HeldOutExecutor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
-                | "Files" >> beam.Create(files)
+                | "Files" >> beam.Create([str(f) for f in files])
                 | "Spread" >> beam.Reshuffle()
                 | "Score" >> beam.ParDo(score)
                 | "Gather" >> beam.combiners.ToList()
@@ -120,32 +123,25 @@ def _is_rival(deployed: dict[str, Any]) -> bool:
     return bool(deployed["version"]) and not deployed["same"] and not deployed["reason"]
 
 
-def held_out_cases(examples: str, *, folds: int) -> dict[str, list[str]]:
+def held_out_cases(examples: Path, *, folds: int) -> dict[str, list[str]]:
     """Split -> its case ids: `test` where it has cases, else the folds.
 
     Args:
       examples: Folder of the examples artifact.
       folds: Number of folds; 0 for `test` alone.
     """
-    splits = read_json(examples, COHORT)["splits"]
+    splits = read_json(str(examples), COHORT)["splits"]
     names = [TEST] if splits.get(TEST) else [fold_name(i) for i in range(folds)]
     return {name: splits[name] for name in names}
 
 
-def _seen(model: str, examples: str, held_out: dict[str, list[str]]) -> set[str]:
+def _seen(model: str, examples: Path, held_out: dict[str, list[str]]) -> set[str]:
     """The held-out cases that the model was trained on; Baseline has seen that it tells."""
     origin = read_origin(Path(path_utils.serving_model_path(model)))
     if origin is None:
         raise ValueError(f"a model must tell what it was trained on, {model} does not")
     cases = {c for ids in held_out.values() for c in ids}
-    statistics = read_json(examples, COHORT_STATISTICS)["case_statistics"]
-    groups = {s["case_id"]: s["group"] for s in statistics if s["case_id"] in cases}
-    return seen_cases(origin, groups)
-
-
-def _files(examples: types.Artifact, held_out: dict[str, list[str]]) -> list[str]:
-    folders = [artifact_utils.get_split_uri([examples], split) for split in held_out]
-    return [str(p) for folder in folders for p in sorted(Path(folder).glob("*.gz"))]
+    return seen_cases(origin, {c: g for c, g in groups_of(examples).items() if c in cases})
 
 
 class HeldOut(base_beam_component.BaseBeamComponent):
@@ -155,8 +151,7 @@ class HeldOut(base_beam_component.BaseBeamComponent):
       examples: Raw records of CaseGen.
       model: Of Candidate or Baseline.
       folds: Number of folds whose cases stand in for the split `test`; 0 for none.
-      info: The dataset.
-      config: How cases are scored.
+      scoring: The dataset, and how its cases are scored.
       fingerprint: Hash of the code that scores.
     """
 
@@ -169,8 +164,7 @@ class HeldOut(base_beam_component.BaseBeamComponent):
         model: types.BaseChannel,
         *,
         folds: int,
-        info: DatasetInfo,
-        config: EvaluationConfig,
+        scoring: Scoring,
         fingerprint: str,
     ):
         super().__init__(
@@ -178,8 +172,9 @@ class HeldOut(base_beam_component.BaseBeamComponent):
                 examples=examples,
                 model=model,
                 folds=folds,
-                info=to_json(info),
-                config=to_json(config),
+                info=to_json(scoring.info),
+                config=to_json(scoring.config),
+                profile=scoring.profile,
                 fingerprint=fingerprint,
                 evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),
             )

@@ -16,6 +16,7 @@ from beam_preprocess.datasets import get_dataset
 from components.baseline import Baseline
 from components.candidate import Candidate
 from components.case_gen import CaseGen
+from components.case_scoring import Scoring
 from components.cross_validation import CrossValidation, JudgeSettings
 from components.curated_schema import CuratedSchema
 from components.data_gate import DataGate
@@ -292,8 +293,7 @@ def _comparison(
             cases.outputs["examples"],
             node.outputs["model"],
             folds=folds,
-            info=info,
-            config=config.evaluation,
+            scoring=_scoring(config, info),
             fingerprint=code_fingerprint("HeldOut"),
         ).with_id(f"Evaluator-{name}")
         for name, node, folds in (
@@ -313,10 +313,13 @@ def _evaluator(
         cases.outputs["examples"],
         trainer.outputs["model"],
         split=fold_name(fold),
-        info=info,
-        config=config.evaluation,
+        scoring=_scoring(config, info),
         fingerprint=code_fingerprint("Evaluator"),
     ).with_id(f"Evaluator-fold-{fold}")
+
+
+def _scoring(config: RunConfig, info: DatasetInfo) -> Scoring:
+    return Scoring(info=info, config=config.evaluation, profile=config.preprocessing.profile)
 
 
 def _pusher(

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+IMAGES = "images"
+"""Takes the place of a region in the names of scores of whole images."""
+MEAN = "mean"
+"""The region that is the mean over the labels, as the references' MeanDice."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
