@@ -21,11 +21,10 @@ from beam_preprocess.atomic import write_text
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config_io import from_json, to_json
 from components.artifacts import Artifacts
+from components.file_names import BASELINE
 from components.origin import NEWEST, NOTHING, list_deployments, read_origin
 from trainer.model_folder import METADATA, newest_version, read_metadata
 
-BASELINE = "baseline.json"
-"""Which deployed model a new one is compared with, or why with none."""
 _DECIDE = ("channels", "label_names", "label_values", "regions", "rank", "task")
 """What two datasets must have in common for the scores of a model to mean the same on both."""
 

@@ -14,6 +14,7 @@ from tfx.utils import io_utils, path_utils
 from beam_preprocess.atomic import write_text
 from components.artifacts import Artifacts, fold_inputs, read_json
 from components.evaluation_files import read_cases
+from components.file_names import CANDIDATE
 from components.gate import best_fold, make_evidence
 from components.gate_config import GateConfig
 from components.origin import make_origin, write_origin
@@ -21,8 +22,6 @@ from trainer.ensemble import export_ensemble
 from trainer.metrics.config import StatisticsConfig
 from trainer.model_folder import TRAINING_CASES
 
-CANDIDATE = "candidate.json"
-"""Beside the model to be deployed: how it was made, and which folds are in it."""
 _MEANS_ALONE = StatisticsConfig(resamples=1)
 """The best fold has the best mean, whatever its interval is."""
 
