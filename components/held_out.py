@@ -114,8 +114,13 @@ class HeldOutExecutor(base_beam_executor.BaseBeamExecutor):
                 | "Spread" >> beam.Reshuffle()
                 | "Score" >> beam.ParDo(score)
                 | "Gather" >> beam.combiners.ToList()
-                | "Write" >> beam.Map(write_cases, folder)
+                | "Write" >> beam.Map(_write, folder)
             )
+
+
+def _write(cases: list[CaseScores], folder: str) -> None:
+    """Beam checks types, and takes no list for a Sequence."""
+    write_cases(cases, folder)
 
 
 def _is_rival(deployed: dict[str, Any]) -> bool:

@@ -32,7 +32,9 @@ def test_reports_of_json_have_null_for_nan():
 
 
 def test_fold_without_reports():
-    with pytest.raises(ValueError, match="^a fold must have reports of its training for gate.deploy"):
+    with pytest.raises(
+        ValueError, match="^a fold must have reports of its training for gate.deploy"
+    ):
         samples_needed([], per_step=2)
 
 
