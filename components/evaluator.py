@@ -81,6 +81,11 @@ class _ScoreFile(beam.DoFn):
             yield scores
 
 
+def _write(cases: list[CaseScores], folder: str) -> None:
+    """Beam takes type hints at their word: its list is no `Sequence`."""
+    write_cases(cases, folder)
+
+
 class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
     """Writes `cases.json`, `cases.csv`, `scores.json`, and label map and picture of every case."""
 
@@ -120,7 +125,7 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
                 | "Spread" >> beam.Reshuffle()
                 | "Score" >> beam.ParDo(score)
                 | "Gather" >> beam.combiners.ToList()
-                | "Write" >> beam.Map(write_cases, str(output))
+                | "Write" >> beam.Map(_write, str(output))
             )
         return read_cases(output)
 
