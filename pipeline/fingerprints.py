@@ -36,7 +36,11 @@ CODE = {
     "Trainer": ("beam_preprocess.preprocessing", "beam_preprocess.records", "trainer"),
     "Evaluator": ("components.evaluator", "components.pictures", "trainer.scoring"),
     "CrossValidation": ("components.cross_validation", "trainer.scoring"),
-    "Report": ("components.pictures", "components.report", "trainer.scoring"),
+    "Report": (
+        *("beam_preprocess.cohort_check", "beam_preprocess.cohort_summary"),
+        *("beam_preprocess.examine_cases", "components.file_names", "components.pictures"),
+        *("components.report", "components.web", "trainer.metrics", "trainer.scoring"),
+    ),
 }
 """Node -> the modules and packages whose code decides what it writes.
 
@@ -77,7 +81,7 @@ def _sources(modules: Iterable[str], *, without: Collection[str] = ()) -> list[P
             raise ModuleNotFoundError(f"module {module} is missing, whose code a node runs")
         if spec.submodule_search_locations:
             package = Path(spec.origin).parent
-            below = (p for p in package.rglob("*") if p.suffix in (".py", ".html", ".css"))
+            below = (p for p in package.rglob("*") if p.suffix in (".py", ".html", ".css", ".js"))
             files += sorted(p for p in below if not {*p.relative_to(package).parts} & {*without})
         else:
             files.append(Path(spec.origin))

@@ -15,10 +15,12 @@ from tfx.utils import path_utils
 from beam_preprocess.atomic import write_text
 from beam_preprocess.fingerprint import fingerprint_folder
 from components.artifacts import COHORT_STATISTICS, REPORT, RESULT, read_json
+from components.report.lineage import Lineage
+from components.report.page import replace_lineage
 from pipeline.config import RunConfig
 from pipeline.config_text import CONFIG_FILE, config_text
 from pipeline.console import adopt_frameworks, set_up_logging
-from pipeline.lineage import NodeRun, read_last_run
+from pipeline.lineage import NodeRun, read_last_run, read_lineage
 from pipeline.pipeline import BEAM_ARGS, Places, check_config, create_pipeline
 from pipeline.run_folder import ARTIFACTS, METADATA, STATE, RunError, hold
 from pipeline.served import ensure_served
@@ -42,15 +44,16 @@ def run(config: RunConfig) -> int:
     check_config(config)
     output = Path(config.output).absolute()
     with hold(output):
-        nodes = _run_pipeline(config, output)
+        nodes, lineage = _run_pipeline(config, output)
+        _copy_report(nodes, output, lineage)
         summary = _summarise(nodes, output, seconds=time.monotonic() - started)
         write_text(output / SUMMARY, json.dumps(asdict(summary), indent=1))
     sys.stdout.write(summary_table(summary) + "\n")
     return EXIT_DONE if summary.blessed else EXIT_NOT_BLESSED
 
 
-def _run_pipeline(config: RunConfig, output: Path) -> dict[str, NodeRun]:
-    """Runs all nodes. What an earlier run left as its result is removed first."""
+def _run_pipeline(config: RunConfig, output: Path) -> tuple[dict[str, NodeRun], Lineage]:
+    """Runs all nodes, and tells what they did. An earlier run's result is removed first."""
     set_up_logging(output / "logs" / "run.log")
     adopt_frameworks()
     for name in (SUMMARY, REPORT):
@@ -73,7 +76,8 @@ def _run_pipeline(config: RunConfig, output: Path) -> dict[str, NodeRun]:
     except Exception as e:
         logging.getLogger("tfx").exception("the run failed")
         raise RunError(f"{e}\nthe whole story is in {output / 'logs' / 'run.log'}") from e
-    return read_last_run(MetadataStore(connection))
+    store = MetadataStore(connection)
+    return read_last_run(store), read_lineage(store)
 
 
 def _places(config: RunConfig, output: Path) -> Places:
@@ -90,12 +94,15 @@ def _places(config: RunConfig, output: Path) -> Places:
     )
 
 
-def _summarise(nodes: dict[str, NodeRun], output: Path, *, seconds: float) -> Summary:
-    """Reads the results of a run's artifacts; copies the report to where a user looks for it."""
-    result = read_json(nodes["CrossValidation"].outputs["evaluation"], RESULT)
-    report = output / REPORT
+def _copy_report(nodes: dict[str, NodeRun], output: Path, lineage: Lineage) -> None:
+    """Copies the report to where a user looks for it, now with the lineage of the whole run."""
     page = Path(nodes["Report"].outputs["report"]) / REPORT
-    write_text(report, page.read_text(encoding="utf-8"))
+    write_text(output / REPORT, replace_lineage(page.read_text(encoding="utf-8"), lineage))
+
+
+def _summarise(nodes: dict[str, NodeRun], output: Path, *, seconds: float) -> Summary:
+    """Reads the results of a run's artifacts."""
+    result = read_json(nodes["CrossValidation"].outputs["evaluation"], RESULT)
     chosen = Path(path_utils.serving_model_dir(nodes["CrossValidation"].outputs["model"]))
     model = str(ensure_served(chosen, output / "serving")) if result["blessed"] else None
     return Summary(
@@ -106,7 +113,7 @@ def _summarise(nodes: dict[str, NodeRun], output: Path, *, seconds: float) -> Su
         cases=result["cases"],
         cohort_statistics=str(Path(nodes["CaseGen"].outputs["examples"]) / COHORT_STATISTICS),
         model=model,
-        report=str(report),
+        report=str(output / REPORT),
         logs=str(output / STATE),
         nodes=describe_nodes(nodes),
         seconds=round(seconds, 1),

@@ -9,13 +9,15 @@ from tfx.dsl.components.base.base_node import BaseNode
 
 from beam_preprocess.case import UNLABELLED, DatasetInfo
 from beam_preprocess.cohort import fold_name
+from beam_preprocess.config_io import to_json
 from beam_preprocess.datasets import get_dataset
 from components.case_gen import CaseGen
 from components.cross_validation import CrossValidation, check_gate
 from components.curated_schema import CuratedSchema
 from components.data_gate import DataGate
 from components.evaluator import Evaluator
-from components.report.component import Report, Texts
+from components.report.component import Report
+from components.report.content import Texts
 from components.transform import RecordTransform, transform_settings
 from pipeline.config import BEAM_NODES, RunConfig
 from pipeline.config_text import config_text
@@ -77,7 +79,7 @@ def create_pipeline(config: RunConfig, places: Places) -> list[BaseNode]:
         fingerprint=code_fingerprint("CrossValidation"),
     )
     pusher = _pusher(validation, places)
-    report = _report(trainers, evaluators, validation, config=config, info=info)
+    report = _report(cases, trainers, evaluators, validation, config=config, info=info)
     per_fold = [node for pair in zip(trainers, evaluators, strict=True) for node in pair]
     nodes = [cases, *checks, record_schema, transform, *per_fold, validation, pusher, report]
     _set_beam_args(nodes, config, places)
@@ -204,6 +206,7 @@ def _pusher(validation: CrossValidation, places: Places) -> tfx.components.Pushe
 
 
 def _report(
+    cases: CaseGen,
     trainers: list[tfx.components.Trainer],
     evaluators: list[Evaluator],
     validation: CrossValidation,
@@ -212,13 +215,17 @@ def _report(
     info: DatasetInfo,
 ) -> Report:
     return Report(
-        [e.outputs["evaluation"] for e in evaluators],
-        [t.outputs["model_run"] for t in trainers],
+        cases.outputs["examples"],
         validation.outputs["evaluation"],
+        [
+            (e.outputs["evaluation"], t.outputs["model_run"])
+            for e, t in zip(evaluators, trainers, strict=True)
+        ],
         info=info,
         texts=Texts(
             title=config.name,
             config=config_text(config),
+            evaluation=to_json(config.evaluation),
             profile=config.preprocessing.profile,
             fingerprint=code_fingerprint("Report"),
         ),

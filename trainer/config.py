@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from beam_preprocess.validation import require, require_choices, require_positive
 from trainer.augment.config import AugmentConfig
 from trainer.loss.config import LossConfig
+from trainer.metrics.config import MetricsConfig, StatisticsConfig
 from trainer.optimizer_config import OptimizerConfig, ScheduleConfig
 from trainer.tracking_config import TrackingConfig
 
@@ -216,9 +218,27 @@ class EvaluationConfig:
 
     Attributes:
       empty: Score where truth and prediction are both empty: `brats` 1, `nan` none, `reference` 0.
+      metrics: What is scored beside the overlap of voxels.
+      statistics: Intervals around means.
+      slices: Columns to score parts of the cases by, value by value: `stratum`, `size` (of what is
+        labelled in a case), `class` of DAGM, and the further columns of `data.case_table`.
+      size_edges_ml: Volumes: what is labelled of all kinds together, in ml, where one bin of `size`
+        ends and the next begins.
+      size_edges_percent: Photographs: the same, in percent of the pixels of the image.
     """
 
     empty: Literal["brats", "nan", "reference"] = "brats"
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    statistics: StatisticsConfig = field(default_factory=StatisticsConfig)
+    slices: tuple[str, ...] = ("stratum", "size")
+    size_edges_ml: tuple[float, ...] = (1.0, 10.0, 100.0)
+    size_edges_percent: tuple[float, ...] = (0.1, 1.0, 10.0)
 
     def __post_init__(self) -> None:
         require_choices(self, "evaluation")
+        named = all(self.slices) and len({*self.slices}) == len(self.slices)
+        require(named, "evaluation.slices", self.slices, "different names of columns")
+        for name in ("size_edges_ml", "size_edges_percent"):
+            edges = getattr(self, name)
+            ascend = bool(edges) and all(a < b for a, b in pairwise((0, *edges)))
+            require(ascend, f"evaluation.{name}", edges, "sizes above 0 that ascend, one or more")

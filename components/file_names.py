@@ -1,0 +1,23 @@
+"""What the files in our artifacts are called. Commands for one model know these without TFX."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+COHORT = "cohort.json"
+"""In the `examples` artifact: cases listed and excluded, the case ids of every split, and what the
+case table says of cases."""
+COHORT_STATISTICS = "cohort-statistics.json"
+"""In the `examples` artifact: the statistics of every case, for comparing cohorts."""
+CASES_CSV = "cases.csv"
+CASES_JSON = "cases.json"
+SCORES = "scores.json"
+PICTURES = "pictures"
+PREDICTIONS = "predictions"
+RESULT = "result.json"
+REPORT = "report.html"
+
+
+def read_json(uri: str, name: str) -> Any:
+    """Reads a JSON file of an artifact."""
+    return json.loads((Path(uri) / name).read_text(encoding="utf-8"))
