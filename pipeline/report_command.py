@@ -14,11 +14,11 @@ from pipeline.usage import EXIT_DONE, UsageError
 
 MOST_CASES = 20
 _REPORT = "report.html"
-_DESCRIPTION = f"""Makes the report of the last run in a run folder again, from its artifacts and its
-metadata: verdict, scores, slice viewer, data, lineage and model card on one page that loads nothing.
-The folder may have been moved. --cases shows cases besides the best, the median and the worst (at
-most {MOST_CASES}); the page stays below 15 MB: what finds no place is shown coarser, or left out, and
-the page says so."""
+_DESCRIPTION = f"""Makes the report of the last run in a run folder again, from its artifacts and
+its metadata: verdict, scores, slice viewer, data, lineage and model card, on one page that loads
+nothing. The folder may have been moved. --cases shows cases besides the best, the median and the
+worst (at most {MOST_CASES}). The page stays below 15 MB: what finds no place is shown coarser, or
+left out, and the page says so."""
 
 
 def make_parser() -> ArgumentParser:

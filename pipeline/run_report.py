@@ -1,4 +1,4 @@
-"""The report of a run folder, from its artifacts and ML Metadata; the folder may have been moved."""
+"""The report of a run folder, which may have been moved: from its artifacts and ML Metadata."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

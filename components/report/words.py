@@ -5,7 +5,7 @@ from math import isnan
 
 from beam_preprocess.case import DatasetInfo
 from components.web import DASH
-from trainer.metrics.cohort_scores import IMAGES, MEAN
+from trainer.metrics.cohort_scores import MEAN
 from trainer.metrics.definitions import DEFINITIONS
 
 SCORE_NAMES = {
@@ -60,7 +60,7 @@ EMPTY_POLICIES = {
 }
 ONE_EMPTY = "Where only one of them is empty, it scores the worst value."
 DEPLOY_MODES = {
-    "best-fold": "The model of the fold with the best {select}.",
+    "best-fold": "The model of the fold that is best by {select}.",
     "ensemble": "The mean of the probabilities of the models of all folds.",
     "refit": "One model, trained on all folds for as many samples as the folds needed.",
 }
@@ -73,13 +73,15 @@ def score_name(score: str) -> str:
 
 
 def full_name(name: str) -> str:
-    """How `REGION/SCORE` is called: `Dice of WT`, `Dice, mean of the labels`."""
+    """How `REGION/SCORE` is called: `Dice of WT`, `HD95 of WT (mm)`, `Dice, mean of labels`."""
     region, _, score = name.partition("/")
     if not score:
         return name
-    if region == IMAGES:
-        return f"{score_name(score)} of images"
-    return f"{score_name(score)}, {region_name(region)}"
+    called, _, unit = score_name(score).partition(" (")
+    unit = f" ({unit}" if unit else ""
+    if region == MEAN:
+        return f"{called}, {region_name(region)}{unit}"
+    return f"{called} of {region_name(region)}{unit}"
 
 
 def region_name(region: str) -> str:
