@@ -1,7 +1,10 @@
-"""The case table: a CSV file that says of cases what their layout does not, patient and stratum."""
+"""The case table: a CSV file that says of cases what their layout does not.
+
+Patient and stratum decide in which fold a case is; by all other columns scores can be sliced.
+"""
 
 import csv
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +12,8 @@ from beam_preprocess.case import CaseFiles, Problem
 from beam_preprocess.datasets.listing import some
 
 CASE_ID, PATIENT, STRATUM = "case_id", "patient", "stratum"
+UNKNOWN = "unknown"
+"""In place of an empty cell of a further column."""
 
 
 def apply_case_table(
@@ -32,6 +37,30 @@ def apply_case_table(
         rule = f"data.case_table must name cases of the folder, no such are {some(unknown)}"
         problems.append(_problem(rule, path))
     return [_apply(case, rows.get(case.case_id, {})) for case in cases], problems
+
+
+def further_columns(path: str, cases: Iterable[CaseFiles]) -> dict[str, dict[str, str]]:
+    """What the table says of cases besides patient and stratum.
+
+    Args:
+      path: Of the CSV file; empty for none.
+      cases: Of the cohort.
+
+    Returns:
+      Case id -> column -> value, `unknown` where the cell is empty or the case has no row. Nothing
+      where the table has no further column, or cannot be read, which `apply_case_table` tells.
+    """
+    try:
+        rows = _read(Path(path)) if path else {}
+    except (OSError, ValueError, csv.Error):
+        return {}
+    known = (CASE_ID, PATIENT, STRATUM)
+    columns = dict.fromkeys(c for row in rows.values() for c in row if c not in known)
+    return {
+        case.case_id: {c: rows.get(case.case_id, {}).get(c) or UNKNOWN for c in columns}
+        for case in cases
+        if columns
+    }
 
 
 def _apply(case: CaseFiles, row: dict[str, str]) -> CaseFiles:

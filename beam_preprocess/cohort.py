@@ -1,11 +1,11 @@
 """The cohort of a run: the listed cases less the excluded ones, in their splits."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from beam_preprocess.case import CaseFiles, Dataset, Problem, errors
-from beam_preprocess.case_table import apply_case_table
+from beam_preprocess.case_table import apply_case_table, further_columns
 from beam_preprocess.config import DataConfig
 from beam_preprocess.folds import assign_folds, check_folds
 from beam_preprocess.nnunet_splits import check_given_folds, read_splits
@@ -21,6 +21,7 @@ class Cohort:
       listed: Number of cases in the folder, excluded and unusable ones included.
       excluded: Case id -> reason, of the cases that are there and left out.
       ignored: Number of files that are no part of the dataset.
+      columns: Case id -> further column of the case table -> what it says of the case.
     """
 
     splits: dict[str, tuple[CaseFiles, ...]]
@@ -28,6 +29,7 @@ class Cohort:
     listed: int
     excluded: dict[str, str]
     ignored: int
+    columns: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def fold_name(fold: int) -> str:
@@ -53,6 +55,7 @@ def list_cohort(dataset: Dataset, config: DataConfig) -> Cohort:
         listed=len(found),
         excluded={c: r for c, r in config.exclude.items() if c in found},
         ignored=len(listing.ignored),
+        columns=further_columns(config.case_table, cases),
     )
 
 

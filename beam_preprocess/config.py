@@ -41,7 +41,8 @@ class DataConfig:
         brats that of EnhancingTumor where it is not the usual one of the file names (3 or 4).
       channels: Dataset folders only: names of the channels of an image; empty for one, grey.
       case_table: CSV file with a column case_id and the columns patient or stratum or both, which
-        say what the layout does not: cases of a patient stay together, strata are balanced.
+        say what the layout does not: cases of a patient stay together, strata are balanced. By
+        further columns scores can be sliced (evaluation.slices).
       splits: splits_final.json of nnU-Net, whose folds are used instead of our own.
       allow_unlabelled: Whether cases without a label are taken, for prediction only. They are an
         error otherwise, unless the layout keeps them in a place of their own.

@@ -1,31 +1,45 @@
-"""Where our components keep what they write, and the artifact types that TFX lacks.
+"""The artifact types that TFX lacks, and what all our components need of artifacts.
 
 On Kubeflow, TFX imports an artifact type by its type name, and allows one dot in it: hence
 `components.Name`, which the package resolves.
 """
 
-import json
-from pathlib import Path
-from typing import Any
-
 from tfx.types.artifact import Artifact
 from tfx.types.component_spec import ChannelParameter
 
 from beam_preprocess.config import MAX_FOLDS
+from components.file_names import (
+    CASES_CSV,
+    CASES_JSON,
+    COHORT,
+    COHORT_STATISTICS,
+    PICTURES,
+    PREDICTIONS,
+    REPORT,
+    RESULT,
+    SCORES,
+    read_json,
+)
+
+__all__ = [
+    "CASES_CSV",
+    "CASES_JSON",
+    "COHORT",
+    "COHORT_STATISTICS",
+    "PICTURES",
+    "PREDICTIONS",
+    "REPORT",
+    "RESULT",
+    "SCORES",
+    "Artifacts",
+    "DataApproval",
+    "ReportPage",
+    "fold_inputs",
+    "read_json",
+]
 
 Artifacts = dict[str, list[Artifact]]
 """What TFX hands an executor: name of an input or output -> its artifacts."""
-
-COHORT = "cohort.json"
-"""In the `examples` artifact: cases listed and excluded, and the case ids of every split."""
-COHORT_STATISTICS = "cohort-statistics.json"
-"""In the `examples` artifact: the statistics of every case, for comparing cohorts."""
-CASES_CSV = "cases.csv"
-CASES_JSON = "cases.json"
-SCORES = "scores.json"
-PICTURES = "pictures"
-RESULT = "result.json"
-REPORT = "report.html"
 
 
 class DataApproval(Artifact):
@@ -45,8 +59,3 @@ def fold_inputs(name: str, artifact_type: type[Artifact]) -> dict[str, ChannelPa
     return {
         f"{name}_{i}": ChannelParameter(type=artifact_type, optional=True) for i in range(MAX_FOLDS)
     }
-
-
-def read_json(uri: str, name: str) -> Any:
-    """Reads a JSON file of an artifact."""
-    return json.loads((Path(uri) / name).read_text(encoding="utf-8"))

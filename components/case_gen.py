@@ -115,7 +115,7 @@ def all_problems(cohort: Cohort, results: Sequence[ShardResult]) -> list[Problem
 
 
 def cohort_json(cohort: Cohort, problems: Sequence[Problem]) -> str:
-    """What later steps have to know of the cohort: counts, reasons, and who is in which split."""
+    """What later steps have to know: counts, reasons, the splits, and columns of the case table."""
     return json.dumps(
         {
             "listed": cohort.listed,
@@ -123,6 +123,7 @@ def cohort_json(cohort: Cohort, problems: Sequence[Problem]) -> str:
             "ignored_files": cohort.ignored,
             "warnings": [str(p) for p in warnings(problems)],
             "splits": {name: [c.case_id for c in cases] for name, cases in cohort.splits.items()},
+            "columns": cohort.columns,
         },
         indent=1,
     )

@@ -1,15 +1,6 @@
-"""Evaluator: scores every case of a held-out fold with the exported model of that fold, on Beam.
+"""Evaluator: scores every case of a held-out split with the model that has not seen it, on Beam."""
 
-What is scored is what is served: the model takes the raw intensities of the record and returns
-label values, in one TensorFlow graph.
-"""
-
-import csv
-import io
-import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +11,36 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import path_utils
 
-from beam_preprocess.atomic import write_text
-from beam_preprocess.case import DatasetInfo, canonical_label
+from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config_io import from_json, to_json
 from beam_preprocess.record_files import read_records
-from beam_preprocess.records import RawRecord, decode_raw
-from components.artifacts import (
-    CASES_CSV,
-    CASES_JSON,
-    COHORT,
-    COHORT_STATISTICS,
-    PICTURES,
-    SCORES,
-    Artifacts,
-    read_json,
+from beam_preprocess.records import decode_raw
+from components.artifacts import Artifacts
+from components.case_scoring import Columns, Scoring, score_record, write_case
+from components.evaluation_files import check_counts, read_cases, write_cases, write_scores
+from components.split_scoring import (
+    cases_of,
+    check_unseen,
+    read_columns,
+    score_split,
+    split_files,
 )
-from components.pictures import write_picture
 from trainer.config import EvaluationConfig
-from trainer.model_folder import TRAINING_CASES
-from trainer.scoring import Row, aggregate, score_defects, score_regions
+from trainer.metrics.case_scores import CaseScores
+from trainer.metrics.cohort_scores import score_cohort
+from trainer.model_folder import newest_version, read_metadata
 from trainer.serving import LoadedModel
+
+__all__ = [
+    "Evaluator",
+    "EvaluatorExecutor",
+    "EvaluatorSpec",
+    "check_counts",
+    "check_unseen",
+    "read_cases",
+    "score_record",
+    "score_split",
+]
 
 
 class EvaluatorSpec(ComponentSpec):
@@ -49,6 +50,7 @@ class EvaluatorSpec(ComponentSpec):
         "split": ExecutionParameter(type=str),
         "info": ExecutionParameter(type=str),
         "config": ExecutionParameter(type=str),
+        "profile": ExecutionParameter(type=str),
         "fingerprint": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -58,181 +60,84 @@ class EvaluatorSpec(ComponentSpec):
     OUTPUTS = {"evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation)}
 
 
-def score_record(
-    model: LoadedModel, record: RawRecord, info: DatasetInfo, *, empty: str
-) -> tuple[list[Row], Any]:
-    """Scores one labelled record.
-
-    Returns:
-      One row per score, and the predicted label values [*crop].
-
-    Raises:
-      ValueError: The record has no label.
-    """
-    if record.label is None:
-        raise ValueError(f"case {record.case_id} must have a label to be scored, it has none")
-    truth = canonical_label(record.label, info)
-    if info.task == "defects":
-        prediction, probabilities = model.predict_probabilities(record.image)
-        scores = score_defects(truth, prediction, probabilities[..., -1], empty=empty)
-    else:
-        prediction = model.predict(record.image)
-        scores = score_regions(truth, prediction, info, empty=empty)
-    rows = []
-    for metric, (value, counts) in scores.items():
-        known = {} if counts is None else asdict(counts)
-        rows.append(
-            Row(
-                case_id=record.case_id,
-                stratum=record.stratum,
-                metric=metric,
-                value=value,
-                **known,
-            )
-        )
-    return rows, prediction
-
-
 class _ScoreFile(beam.DoFn):
-    """Record file -> the rows of its cases, a list per case. Writes a picture of every case."""
+    """Record file -> the scores of its cases. Writes a label map and a picture of every case."""
 
-    def __init__(self, model: str, info: DatasetInfo, empty: str, pictures: str):
-        self._model_path, self._info, self._empty = model, info, empty
-        self._pictures = Path(pictures)
+    def __init__(self, model: str, scoring: Scoring, columns: dict[str, Columns], output: str):
+        self._model_path, self._scoring, self._columns = model, scoring, columns
+        self._output = Path(output)
         self._model: LoadedModel | None = None
 
     def setup(self) -> None:
         self._model = LoadedModel(self._model_path)
 
-    def process(self, path: str) -> Iterator[list[Row]]:
+    def process(self, path: str) -> Iterator[CaseScores]:
         assert self._model is not None
         for serialized in read_records(Path(path)):
             record = decode_raw(serialized)
-            rows, prediction = score_record(self._model, record, self._info, empty=self._empty)
-            picture = self._pictures / f"{record.case_id}.png"
-            write_picture(record, prediction, info=self._info, path=picture)
-            yield rows
+            own = self._columns.get(record.case_id)
+            scores, prediction = score_record(self._model, record, self._scoring, columns=own)
+            write_case(record, prediction, self._scoring.info, self._output)
+            yield scores
 
 
-def check_unseen(examples: str, model: str, split: str) -> None:
-    """Checks that the model was trained on no case of the split, and on no group of one.
-
-    Args:
-      examples: Folder of the examples artifact, which tells who is in the split.
-      model: Folder of the model artifact, which tells whom the model was trained on.
-      split: The split to be scored.
-
-    Raises:
-      ValueError: Somebody is in both, or the model does not tell.
-    """
-    try:
-        trained = read_json(model, TRAINING_CASES)
-    except FileNotFoundError as e:
-        raise ValueError(
-            f"a model must tell what it was trained on, {model} has no {TRAINING_CASES}:"
-            " train it again"
-        ) from e
-    cases = set(read_json(examples, COHORT)["splits"][split])
-    statistics = read_json(examples, COHORT_STATISTICS)["case_statistics"]
-    group_of = {s["case_id"]: s["group"] for s in statistics}
-    groups = {group_of[case_id] for case_id in cases}
-    for name, shared in (
-        ("case", cases.intersection(trained["cases"])),
-        ("patient (group)", groups.intersection(trained["groups"])),
-    ):
-        if shared:
-            raise ValueError(
-                f"no {name} of {split} may be in the training data of the model that is scored on"
-                f" it, {len(shared)} are: {sorted(shared)[:5]}: run CaseGen and the Trainer again"
-            )
-
-
-def check_counts(expected: Iterable[str], rows: Sequence[Row]) -> None:
-    """Raises RuntimeError unless the cases of `rows` are the expected ones, each scored once."""
-    twice = [key for key, n in Counter((r.case_id, r.metric) for r in rows).items() if n > 1]
-    if twice:
-        raise RuntimeError(
-            f"every case must be scored once, scored more often: {sorted(twice)[:5]}"
-        )
-    scored, listed = {r.case_id for r in rows}, set(expected)
-    if scored != listed:
-        raise RuntimeError(
-            f"every case of the fold must be scored: {len(listed)} listed, {len(scored)} scored,"
-            f" missing {sorted(listed - scored)[:5]}, unexpected {sorted(scored - listed)[:5]}"
-        )
-
-
-def rows_to_csv(rows: Sequence[Row]) -> str:
-    """One line per case and score, with the counts behind it."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [f.name for f in fields(Row)])
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return text.getvalue()
+def _write(cases: list[CaseScores], folder: str) -> None:
+    """Beam takes type hints at their word: its list is no `Sequence`."""
+    write_cases(cases, folder)
 
 
 class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
-    """Writes `cases.csv`, `cases.json`, `scores.json` and a picture per case."""
+    """Writes `cases.json`, `cases.csv`, `scores.json`, and label map and picture of every case."""
 
     def Do(  # noqa: N802
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> None:
-        """Scores the fold.
+        """Scores the split.
 
         Raises:
-          ValueError: The model was trained on a case or a patient of the fold.
-          RuntimeError: A case of the fold is missing.
+          ValueError: The model was trained on a case or a patient of the split.
+          RuntimeError: A case of the split is missing.
         """
         split = exec_properties["split"]
-        config = from_json(EvaluationConfig, exec_properties["config"])
-        info = from_json(DatasetInfo, exec_properties["info"])
-        examples = artifact_utils.get_single_instance(input_dict["examples"])
-        output = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
-        model = artifact_utils.get_single_instance(input_dict["model"])
-        check_unseen(examples.uri, model.uri, split)
-        score = _ScoreFile(
-            path_utils.serving_model_path(model.uri), info, config.empty, str(output / PICTURES)
+        scoring = Scoring(
+            info=from_json(DatasetInfo, exec_properties["info"]),
+            config=from_json(EvaluationConfig, exec_properties["config"]),
+            profile=exec_properties["profile"],
         )
-        files = sorted(Path(artifact_utils.get_split_uri([examples], split)).glob("*.gz"))
-        rows = self._score([str(f) for f in files], score, str(output / CASES_JSON))
-        check_counts(read_json(examples.uri, COHORT)["splits"][split], rows)
-        write_text(output / CASES_CSV, rows_to_csv(rows))
-        scores = {"split": split, "n": len({r.case_id for r in rows}), "scores": aggregate(rows)}
-        write_text(output / SCORES, json.dumps(scores, indent=1))
+        examples = Path(artifact_utils.get_single_uri(input_dict["examples"]))
+        output = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
+        model = artifact_utils.get_single_uri(input_dict["model"])
+        check_unseen(str(examples), model, split)
+        served = path_utils.serving_model_path(model)
+        score = _ScoreFile(served, scoring, read_columns(examples), str(output))
+        cases = self._score(split_files(examples, split), score, output)
+        check_counts(cases_of(examples, split), cases)
+        threshold = read_metadata(newest_version(Path(served))).inference.threshold
+        scores = score_cohort([cases], scoring.config.statistics, thresholds=[threshold])
+        write_scores(output, split, cases, scores)
 
-    def _score(self, files: Sequence[str], score: _ScoreFile, path: str) -> list[Row]:
-        """Runs the Beam pipeline, which leaves the rows in `path`: small ones, no volume moves."""
+    def _score(self, files: Sequence[Path], score: _ScoreFile, output: Path) -> list[CaseScores]:
+        """Runs the Beam pipeline, which leaves the scores in `output`: no volume moves."""
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
-                | "Files" >> beam.Create(files)
+                | "Files" >> beam.Create([str(f) for f in files])
                 | "Spread" >> beam.Reshuffle()
                 | "Score" >> beam.ParDo(score)
                 | "Gather" >> beam.combiners.ToList()
-                | "Write" >> beam.Map(_write_rows, path)
+                | "Write" >> beam.Map(_write, str(output))
             )
-        return read_rows(Path(path).parent)
-
-
-def _write_rows(cases: list[list[Row]], path: str) -> None:
-    rows = sorted((row for case in cases for row in case), key=lambda r: (r.case_id, r.metric))
-    write_text(Path(path), json.dumps([asdict(row) for row in rows], indent=0))
-
-
-def read_rows(folder: str | Path) -> list[Row]:
-    """Reads the rows of an evaluation artifact."""
-    return [Row(**row) for row in read_json(str(folder), CASES_JSON)]
+        return read_cases(output)
 
 
 class Evaluator(base_beam_component.BaseBeamComponent):
-    """Scores one held-out fold.
+    """Scores one held-out split.
 
     Args:
       examples: Raw records of CaseGen.
-      model: Trained on all folds but `split`.
-      split: The held-out fold.
-      info: The dataset.
-      config: How empty cases are scored.
+      model: Trained on no case of `split`.
+      split: A fold, or `test`.
+      scoring: The dataset, and how its cases are scored.
       fingerprint: Hash of the code that scores.
     """
 
@@ -245,8 +150,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         model: types.BaseChannel,
         *,
         split: str,
-        info: DatasetInfo,
-        config: EvaluationConfig,
+        scoring: Scoring,
         fingerprint: str,
     ):
         super().__init__(
@@ -254,8 +158,9 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 examples=examples,
                 model=model,
                 split=split,
-                info=to_json(info),
-                config=to_json(config),
+                info=to_json(scoring.info),
+                config=to_json(scoring.config),
+                profile=scoring.profile,
                 fingerprint=fingerprint,
                 evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),
             )

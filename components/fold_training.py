@@ -1,6 +1,5 @@
 """Training and scoring of one fold outside of TFX, as the Trainer and the Evaluator do it."""
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,21 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from beam_preprocess.atomic import write_text
-from beam_preprocess.case import DatasetInfo
-from beam_preprocess.record_files import read_records
-from beam_preprocess.records import decode_raw
-from components.artifacts import CASES_CSV, COHORT, SCORES, read_json
-from components.evaluator import check_counts, check_unseen, rows_to_csv, score_record
+from components.case_scoring import Scoring
+from components.evaluation_files import write_cases, write_scores
+from components.split_scoring import check_unseen, score_split
+from trainer.metrics.cohort_scores import CohortScores, score_cohort
 from trainer.model_folder import TRAINING_CASES, newest_version, read_metadata
 from trainer.run_fn import serving_spec, stage_folds, train_and_export, training_cases_json
 from trainer.run_folder import RunFolder
-from trainer.scoring import Row, aggregate
 from trainer.serving import LoadedModel
 from trainer.staging import data_fingerprint
 
 MODEL = "model"
 """In the folder of a training: parent of the versions of the SavedModel."""
-Scores = dict[str, dict[str, Any]]
 _log = logging.getLogger(__name__)
 
 
@@ -86,38 +82,24 @@ class FoldTraining:
         return max((int(name) for name in names if name.isdigit()), default=0)
 
 
-def score_fold(
-    examples: Path, split: str, *, training: Path, info: DatasetInfo, empty: str
-) -> Scores:
-    """Scores the cases of a held-out fold, as the Evaluator does; writes `scores.json` and a table.
+def score_fold(examples: Path, split: str, *, training: Path, scoring: Scoring) -> CohortScores:
+    """Scores the cases of a held-out fold, as the Evaluator does, and writes the same files.
 
     Args:
       examples: CaseGen's artifact.
       split: The fold.
-      training: Folder of the training.
-      info: The dataset.
-      empty: Key of `overlap.EMPTY_SCORES`.
-
-    Returns:
-      Score -> mean, std and n.
+      training: Folder of the training, which the files go to.
+      scoring: The dataset, and how its cases are scored.
 
     Raises:
       ValueError: The model was trained on a case or a patient of the fold.
       RuntimeError: A case of the fold is missing.
     """
     check_unseen(str(examples), str(training), split)
-    expected = read_json(str(examples), COHORT)["splits"][split]
     model = LoadedModel(training / MODEL)
-    rows: list[Row] = []
-    files = sorted((examples / f"Split-{split}").glob("*.gz"))
-    for number, record in enumerate((r for file in files for r in read_records(file)), 1):
-        raw = decode_raw(record)
-        rows += score_record(model, raw, info, empty=empty)[0]
-        _log.info("%s: scored %s, %d of %d", split, raw.case_id, number, len(expected))
-    rows.sort(key=lambda r: (r.case_id, r.metric))
-    check_counts(expected, rows)
-    write_text(training / CASES_CSV, rows_to_csv(rows))
-    scores = aggregate(rows)
-    content = {"split": split, "n": len(expected), "scores": scores}
-    write_text(training / SCORES, json.dumps(content, indent=1))
+    cases = score_split(examples, split, model=model, scoring=scoring, output=training)
+    thresholds = [model.spec.inference.threshold]
+    scores = score_cohort([cases], scoring.config.statistics, thresholds=thresholds)
+    write_cases(cases, training)
+    write_scores(training, split, cases, scores)
     return scores

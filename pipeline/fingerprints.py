@@ -35,7 +35,14 @@ CODE = {
     ),
     "Trainer": ("beam_preprocess.preprocessing", "beam_preprocess.records", "trainer"),
     "Evaluator": ("components.evaluator", "components.pictures", "trainer.scoring"),
-    "CrossValidation": ("components.cross_validation", "trainer.scoring"),
+    "RefitBudget": ("components.refit",),
+    "Candidate": (
+        *("components.candidate", "components.gate", "components.gate_config"),
+        "components.origin",
+    ),
+    "Baseline": ("components.baseline",),
+    "HeldOut": ("components.held_out",),
+    "CrossValidation": ("components.cross_validation", "components.gate_drop"),
     "Report": (
         *("beam_preprocess.cohort_check", "beam_preprocess.cohort_summary"),
         *("beam_preprocess.examine_cases", "components.file_names", "components.pictures"),

@@ -178,7 +178,7 @@ def spread_chart(
     parts = [
         *(_x_tick(x.place(tick), bottom, _number(tick), top=0) for tick in ticks),
         *(
-            _spread_row(name, v, x=x, top=_ROW * i, decimals=3 if share else 1)
+            _spread_row(name, v, x=x, top=_ROW * i, decimals=1 if unit else 3)
             for i, (name, v) in enumerate(drawn.items())
         ),
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from beam_preprocess.case import CaseFiles
-from beam_preprocess.case_table import apply_case_table
+from beam_preprocess.case_table import apply_case_table, further_columns
 from beam_preprocess.cohort import list_cohort
 from beam_preprocess.config import DataConfig
 from beam_preprocess.datasets.brats import Brats
@@ -147,6 +147,30 @@ def test_missing_table(tmp_path):
         " correct the file"
     ]
     assert f"{NO_CSV}: [Errno 21] Is a directory" in applied(str(tmp_path))[1][0]
+
+
+def test_further_columns_say_something_of_every_case(table):
+    """Empty cells and cases without a row are `unknown`; the other columns are no further ones."""
+    path = table("case_id,patient,site,age,note\na,p,Bonn,71,\nc,p,,,\nexcluded,p,Ulm,5,\n")
+    assert further_columns(path, CASES) == {
+        "a": {"site": "Bonn", "age": "71"},
+        "b": {"site": "unknown", "age": "unknown"},
+        "c": {"site": "unknown", "age": "unknown"},
+    }
+
+
+@pytest.mark.parametrize("content", ["case_id,patient\na,p\n", "case_id\na\n", b"PK\xd0"])
+def test_table_without_further_columns(table, content):
+    assert further_columns(table(content), CASES) == {}
+    assert further_columns("", CASES) == {}
+
+
+def test_further_columns_are_of_the_cohort(brats_cohort, table):
+    path = table("case_id,stratum,site\nBraTS2021_00001,A,Bonn\n")
+    columns = cohort_of(brats_cohort, path, exclude={"BraTS2021_00005": "motion"}).columns
+    assert sorted(columns) == [f"BraTS2021_{n:05d}" for n in range(5)]
+    assert columns["BraTS2021_00001"] == {"site": "Bonn"}
+    assert columns["BraTS2021_00000"] == {"site": "unknown"}
 
 
 def cohort_of(root, path, **values):

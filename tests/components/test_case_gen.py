@@ -105,7 +105,8 @@ def test_cohort_file_says_who_is_where(run, brats_cohort):
     config = config_of(brats_cohort, exclude={"BraTS2021_00002": "torn"})
     examples, statistics = run(config)
     cohort = json.loads((Path(examples.uri) / "cohort.json").read_text())
-    assert set(cohort) == {"listed", "excluded", "ignored_files", "warnings", "splits"}
+    assert set(cohort) == {"listed", "excluded", "ignored_files", "warnings", "splits", "columns"}
+    assert cohort["columns"] == {}
     assert (cohort["listed"], cohort["excluded"]) == (6, {"BraTS2021_00002": "torn"})
     assert sorted(cohort["splits"]) == ["fold-0", "fold-1", "fold-2"]
     for split, ids in cohort["splits"].items():

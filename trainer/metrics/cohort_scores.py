@@ -3,19 +3,23 @@
 Folds are pooled: every case weighs the same, however large its fold is.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from trainer.metrics.case_scores import CaseScores
+from beam_preprocess.case import DatasetInfo
+from trainer.metrics.case_scores import CaseScores, ImageScore
 from trainer.metrics.cases import RegionSummary, pool, summarise_cases
+from trainer.metrics.cohort_images import choose_thresholds, mean_threshold, summarise_images
 from trainer.metrics.config import StatisticsConfig
+from trainer.metrics.definitions import DEFINITIONS, IMAGES, MEAN
 from trainer.metrics.summary import Summary, summarise
 
-IMAGES = "images"
-"""Takes the place of a region in the names of scores of whole images."""
-MEAN = "mean"
-"""The region that is the mean over the labels, as the references' MeanDice."""
+DEFAULT_THRESHOLD = 0.5
+"""Of images, where there are no other folds to choose one by."""
+_BIN = re.compile(r"(?P<below>below )?(?P<edge>\d+(\.\d+)?) ")
+"""What the names of bins begin with; see `cases.bin_values`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +30,9 @@ class CohortScores:
       n: Cases.
       regions: Name of a label or region, and `mean` -> its summary.
       images: `auroc`, `average_precision`, and `tpr` and `tnr` at the threshold -> value (`mean`)
-        and interval, `n` images; empty where images have no score as a whole.
-      threshold: Probability above which an image is taken for defective; None where there is none.
+        and interval, `n` images; empty where images have no score as a whole. See `cohort_images`.
+      threshold: Probability above which an image is taken for defective; of several folds the mean
+        of theirs, weighed by images; None where images have no score as a whole.
       reference: Score as the reference computes it -> its summary; empty in profile `corrected`.
     """
 
@@ -45,8 +50,19 @@ class CohortScores:
         return self.regions[region].scores.get(score) if region in self.regions else None
 
 
-def score_cohort(folds: Sequence[Sequence[CaseScores]], config: StatisticsConfig) -> CohortScores:
+def score_cohort(
+    folds: Sequence[Sequence[CaseScores]],
+    config: StatisticsConfig,
+    *,
+    thresholds: Sequence[float] | None = None,
+) -> CohortScores:
     """Sums up the cases of some folds.
+
+    Args:
+      folds: The cases of every fold, each scored by a model of its own.
+      config: Level, draws and seed of the intervals.
+      thresholds: Probability above which an image of each fold is taken for defective; None for
+        those of `fold_thresholds`.
 
     Raises:
       ValueError: A case is in two folds.
@@ -54,17 +70,59 @@ def score_cohort(folds: Sequence[Sequence[CaseScores]], config: StatisticsConfig
     cases = pool([{c.case_id: c.regions for c in fold} for fold in folds])
     reference = [c.reference for fold in folds for c in fold]
     names = dict.fromkeys(name for scores in reference for name in scores)
+    images = _images(folds)
+    at = fold_thresholds(folds) if thresholds is None else thresholds
     return CohortScores(
         n=len(cases),
         regions=summarise_cases(cases, config),
+        images=summarise_images(images, at, config) if any(images) else {},
+        threshold=mean_threshold(images, at),
         reference={n: summarise([s[n] for s in reference if n in s], config) for n in names},
     )
+
+
+def fold_thresholds(
+    folds: Sequence[Sequence[CaseScores]], *, default: float = DEFAULT_THRESHOLD
+) -> list[float]:
+    """Of every fold the probability above which an image is taken for defective.
+
+    It is chosen by the images of the other folds: see `cohort_images`.
+
+    Args:
+      folds: The cases of every fold.
+      default: Where that cannot be: there is one fold, or the others have images of one kind only.
+    """
+    return choose_thresholds(_images(folds), default=default)
+
+
+def _images(folds: Sequence[Sequence[CaseScores]]) -> list[list[ImageScore]]:
+    return [[c.image for c in fold if c.image is not None] for fold in folds]
+
+
+def score_slices(
+    folds: Sequence[Sequence[CaseScores]], columns: Sequence[str], config: StatisticsConfig
+) -> dict[str, dict[str, CohortScores]]:
+    """Column -> its value -> scores of the cases that have it, at the thresholds of all cases.
+
+    Raises:
+      ValueError: A case lacks a column, or is in two folds.
+    """
+    thresholds = fold_thresholds(folds)
+    return {
+        column: {
+            value: score_cohort(part, config, thresholds=thresholds)
+            for value, part in slice_folds(folds, column).items()
+        }
+        for column in columns
+    }
 
 
 def slice_folds(
     folds: Sequence[Sequence[CaseScores]], column: str
 ) -> dict[str, list[list[CaseScores]]]:
     """Value of a column -> the cases of every fold that have it; folds without stay, empty.
+
+    Values are in alphabetical order, bins of sizes in that of the sizes, before the others.
 
     Raises:
       ValueError: A case lacks the column.
@@ -75,8 +133,33 @@ def slice_folds(
             f"column {column!r} must have a value for every case, {len(lacking)} have none:"
             f" {lacking[:5]}"
         )
-    values = sorted({c.columns[column] for fold in folds for c in fold})
+    values = sorted({c.columns[column] for fold in folds for c in fold}, key=_rank)
     return {v: [[c for c in fold if c.columns[column] == v] for fold in folds] for v in values}
+
+
+def _rank(value: str) -> tuple[bool, float, bool, str]:
+    """`below 1 ml`, `1 to below 10 ml`, `10 ml and more`, then text."""
+    if not (size := _BIN.match(value)):
+        return True, 0.0, False, value
+    return False, float(size["edge"]), not size["below"], value
+
+
+def score_names(info: DatasetInfo) -> list[str]:
+    """The names, `REGION/SCORE` and `images/SCORE`, of all scores that a dataset's cases may have.
+
+    Scores of lesions are among them, which `evaluation.metrics.lesion_wise` may switch off. Where
+    only defects are looked for (task `defects`) there is one label, and no mean over the labels.
+    """
+    kinds = ("regions", "volumes") if info.rank == 3 else ("regions",)
+    regions = dict.fromkeys([*info.label_names.values(), *info.regions])
+    if info.task != "defects":
+        regions[MEAN] = None
+    names = [f"{region}/{score}" for region in regions for score in _names_of(*kinds)]
+    return names + [f"{IMAGES}/{s}" for s in _names_of("images") if info.task == "defects"]
+
+
+def _names_of(*kinds: str) -> list[str]:
+    return [name for name, definition in DEFINITIONS.items() if definition.of in kinds]
 
 
 def cohort_to_dict(scores: CohortScores) -> dict[str, Any]:

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+IMAGES = "images"
+"""Takes the place of a region in the names of scores of whole images."""
+MEAN = "mean"
+"""The region that is the mean over the labels, as the references' MeanDice."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
@@ -14,11 +19,14 @@ class Definition:
       text: A sentence or two.
       unit: `mm`, `ml`, or empty for a share or a count.
       best: Where good predictions are: `high`, `low`, at `zero`, or `none` where it is no score.
+      of: What has it: the `regions` of every dataset, those of `volumes` alone, or whole `images`
+        with and without a defect.
     """
 
     text: str
     unit: str = ""
     best: Literal["high", "low", "zero", "none"] = "high"
+    of: Literal["regions", "volumes", "images"] = "regions"
 
 
 DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
@@ -36,9 +44,12 @@ DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
             best="zero",
         ),
         "volume_difference_ml": Definition(
-            text="Volume of the prediction less that of the truth.", unit="ml", best="zero"
+            text="Volume of the prediction less that of the truth.",
+            unit="ml",
+            best="zero",
+            of="volumes",
         ),
-        "truth_ml": Definition(text="Volume of the truth.", unit="ml", best="none"),
+        "truth_ml": Definition(text="Volume of the truth.", unit="ml", best="none", of="volumes"),
         "hd95": Definition(
             text="95 % of the surface of each of truth and prediction lie within this distance of"
             " the other; photographs: in pixels.",
@@ -50,29 +61,39 @@ DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
             " each other."
         ),
         "lesion_dice": Definition(
-            text="Mean dice of the lesions, missed and false ones with 0 (BraTS 2023)."
+            text="Mean dice of the lesions, missed and false ones with 0 (BraTS 2023).",
+            of="volumes",
         ),
         "lesion_hd95": Definition(
             text="Mean HD95 of the lesions, missed and false ones with the penalty (BraTS 2023).",
             unit="mm",
             best="low",
+            of="volumes",
         ),
         "lesions_found": Definition(
-            text="Lesions of the truth near which something is predicted.", best="none"
+            text="Lesions of the truth near which something is predicted.",
+            best="none",
+            of="volumes",
         ),
         "lesions_missed": Definition(
-            text="Lesions of the truth near which nothing is predicted.", best="low"
+            text="Lesions of the truth near which nothing is predicted.",
+            best="low",
+            of="volumes",
         ),
-        "lesions_false": Definition(text="Predicted lesions far from all true ones.", best="low"),
+        "lesions_false": Definition(
+            text="Predicted lesions far from all true ones.", best="low", of="volumes"
+        ),
         "auroc": Definition(
-            text="How often a defective image scores above one without defect, of all such pairs."
+            text="How often a defective image scores above one without defect, of all such pairs.",
+            of="images",
         ),
         "average_precision": Definition(
             text="Mean, over the defective images from the highest score down, of the share of"
-            " defective ones among all images that score as high."
+            " defective ones among all images that score as high.",
+            of="images",
         ),
-        "tpr": Definition(text="Share of the defective images that are found."),
-        "tnr": Definition(text="Share of the images without defect that are passed."),
+        "tpr": Definition(text="Share of the defective images that are found.", of="images"),
+        "tnr": Definition(text="Share of the images without defect that are passed.", of="images"),
     }
 )
 """Name of a score -> what it is."""

@@ -1,8 +1,8 @@
 """Images found and missed at a threshold, each defective or not, from one number per image.
 
-That number is the largest probability of a pixel (`image_score` of `trainer.scoring`). An image is
-found where its number lies above the threshold. What needs no threshold is in `ranking`; dice and
-IoU of the masks are in `region_scores`.
+That number is the largest probability of a pixel (`case_scores.ImageScore`). An image is found
+where its number lies above the threshold. What needs no threshold is in `ranking`; dice and IoU of
+the masks are in `region_scores`.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import nan
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from trainer.metrics.ranking import image_arrays
@@ -55,8 +56,8 @@ class Detection:
 
 def detect(defective: Sequence[bool], scores: Sequence[float], threshold: float) -> Detection:
     """Counts images above a threshold and not above it. Arguments as of `ranking.image_scores`."""
-    truth, values = image_arrays(defective, scores)
-    found = values > threshold
+    truth, _ = image_arrays(defective, scores)
+    found = found_images(scores, threshold)
     return Detection(
         threshold=float(threshold),
         tp=int(np.sum(truth & found)),
@@ -64,6 +65,11 @@ def detect(defective: Sequence[bool], scores: Sequence[float], threshold: float)
         tn=int(np.sum(~truth & ~found)),
         fn=int(np.sum(truth & ~found)),
     )
+
+
+def found_images(scores: Sequence[float], threshold: float) -> NDArray[np.bool_]:
+    """Which images [N] are found: those above the threshold, not those at it."""
+    return np.asarray(scores, np.float64) > threshold
 
 
 def best_threshold(defective: Sequence[bool], scores: Sequence[float]) -> float:

@@ -1,6 +1,6 @@
 """How well one number per image tells defective images from others, whatever the threshold.
 
-That number is the largest probability of a pixel (`image_score` of `trainer.scoring`).
+That number is the largest probability of a pixel (`case_scores.ImageScore`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -64,17 +64,33 @@ def image_scores(
     Raises:
       ValueError: Not every image has both.
     """
-    truth, values = image_arrays(defective, scores)
+    truth, _ = image_arrays(defective, scores)
     if truth.all() or not truth.any():
         none = Estimate(value=nan, low=nan, high=nan)
         areas, precisions = none, none
     else:
-        drawn = np.concatenate([*_bootstrap(truth, values, config)])
-        areas = _estimate(roc_auc_score(truth, values), drawn[:, 0], config)
-        precisions = _estimate(average_precision_score(truth, values), drawn[:, 1], config)
+        drawn = bootstrap_ranking(defective, scores, config)
+        area, precision = rank_images(defective, scores)
+        areas = _estimate(area, drawn[:, 0], config)
+        precisions = _estimate(precision, drawn[:, 1], config)
     return ImageScores(
         n=len(truth), defective=int(truth.sum()), auroc=areas, average_precision=precisions
     )
+
+
+def rank_images(defective: Sequence[bool], scores: Sequence[float]) -> tuple[float, float]:
+    """AUROC and average precision of images; NaN and NaN where all are defective or none is."""
+    truth, values = image_arrays(defective, scores)
+    if truth.all() or not truth.any():
+        return nan, nan
+    return float(roc_auc_score(truth, values)), float(average_precision_score(truth, values))
+
+
+def bootstrap_ranking(
+    defective: Sequence[bool], scores: Sequence[float], config: StatisticsConfig
+) -> Floats:
+    """AUROC and average precision [draws, 2] of draws from images of both kinds."""
+    return np.concatenate([*_bootstrap(*image_arrays(defective, scores), config)])
 
 
 def image_arrays(

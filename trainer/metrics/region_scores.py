@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import isnan, nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beam_preprocess.case import DatasetInfo
 from trainer.metrics.config import MetricsConfig
+from trainer.metrics.definitions import MEAN
 from trainer.metrics.lesions import Lesion, lesion_scores
 from trainer.metrics.surfaces import surface_scores
 from trainer.metrics.voxels import Emptiness, emptiness, voxel_scores
@@ -44,7 +46,7 @@ def score_case(
     empty: str,
     config: MetricsConfig,
 ) -> dict[str, RegionScores]:
-    """Scores every label and region of a dataset in one case.
+    """Scores every label and region of a dataset in one case, and the mean over the labels.
 
     Of images with and without defects (`info.task` is `defects`) only those with one have scores:
     the many without would hide the defects that are missed.
@@ -57,7 +59,8 @@ def score_case(
       config: Of surfaces and lesions.
 
     Returns:
-      Name of a label or region -> its scores.
+      Name of a label or region -> its scores, and `mean` -> the mean over the labels; without it
+      for images with and without defects, which have one label.
 
     Raises:
       ValueError: The shapes differ, or the spacing has another number of axes.
@@ -80,7 +83,32 @@ def score_case(
     if info.task == "defects":
         without = {v: s for v, s in scores.items() if not s.counts.truth}
         scores |= {v: replace(s, values={}, lesions=()) for v, s in without.items()}
-    return {name: scores[frozenset(values)] for name, values in groups.items()}
+    named = {name: scores[frozenset(values)] for name, values in groups.items()}
+    if info.task == "defects":  # one label: there is nothing to take the mean of
+        return named
+    return named | {MEAN: mean_scores([named[name] for name in info.label_names.values()])}
+
+
+def mean_scores(labels: Sequence[RegionScores]) -> RegionScores:
+    """The mean over the labels of every score that all of them have.
+
+    Labels whose score is NaN are left out; the mean is NaN where all are. Its counts are the sums
+    over the labels.
+    """
+    shared = [n for n in labels[0].values if all(n in label.values for label in labels)]
+    return RegionScores(
+        counts=Overlap(
+            intersection=sum(label.counts.intersection for label in labels),
+            truth=sum(label.counts.truth for label in labels),
+            prediction=sum(label.counts.prediction for label in labels),
+        ),
+        values={name: _mean([label.values[name] for label in labels]) for name in shared},
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [v for v in values if not isnan(v)]
+    return sum(known) / len(known) if known else nan
 
 
 def score_region(

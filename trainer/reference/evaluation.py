@@ -26,7 +26,8 @@ from trainer.batches import RecordInfo
 from trainer.config import InferenceConfig
 from trainer.inference.classes import to_classes, to_probabilities
 from trainer.inference.predict import predict_probabilities
-from trainer.overlap import dice, overlap
+from trainer.metrics.ranking import rank_images
+from trainer.overlap import dice, iou, overlap
 from trainer.reference.metrics import (
     LABELS,
     confusion_scores,
@@ -38,7 +39,6 @@ from trainer.reference.metrics import (
 from trainer.reference.metrics import to_classes as reference_classes
 from trainer.reference.options import ReferenceOptions
 from trainer.reference.records import normalised_records
-from trainer.scoring import Row, aggregate, score_defects
 from trainer.serving import foreground_bounds
 
 REGIONS = {"ET": (3,), "TC": (1, 3), "WT": (1, 2, 3)}
@@ -161,10 +161,15 @@ class Evaluation:
             logits = np.log(probabilities[..., 0]) - np.log1p(-probabilities[..., 0])
             counts = pixel_confusion(case.truth.astype(np.float32), logits).ravel().tolist()
             return dict(zip(("TN", "FP", "FN", "TP"), map(float, counts), strict=True))
-        found = self.classes(probabilities)
-        scores = score_defects(case.truth, found, probabilities[..., 0], empty="brats")
-        values = {name: value for name, (value, _) in scores.items()}
-        return values | {"defect_pixels": float(np.count_nonzero(case.truth))}
+        counts = overlap(case.truth != 0, self.classes(probabilities) != 0, [1])
+        scores = {
+            "image_score": float(probabilities[..., 0].max()),
+            "defect_pixels": float(counts.truth),
+        }
+        if not counts.truth:
+            return scores
+        found = {"defect_dice": dice(counts, empty="nan"), "defect_iou": iou(counts, empty="nan")}
+        return scores | found
 
     def fold_scores(
         self, scores: Sequence[tuple[str, dict[str, float]]], *, files: int
@@ -189,7 +194,7 @@ class Evaluation:
         if self._as_reference:
             total = np.sum([list(c.values()) for c in cases], axis=0).reshape(2, 2)
             return confusion_scores(total.astype(np.int64))
-        return _photograph_means(scores)
+        return _photograph_means(cases)
 
     def write(self, case: HeldOutCase, probabilities: Probabilities, number: int) -> Path:
         """Writes a prediction. Returns its path.
@@ -213,13 +218,14 @@ class Evaluation:
         return path
 
 
-def _photograph_means(scores: Sequence[tuple[str, dict[str, float]]]) -> dict[str, float]:
-    rows = [
-        Row(case_id=case_id, stratum="", metric=name, value=value, truth=int(c["defect_pixels"]))
-        for case_id, c in scores
-        for name, value in c.items()
-        if name != "defect_pixels"
-    ]
-    means = {name: entry["mean"] for name, entry in aggregate(rows).items()}
-    known = {name: float("nan") if m is None else float(m) for name, m in means.items()}
-    return known | {"n_evaluated": float(len(scores))}
+def _photograph_means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Dice and IoU over the defective images, and the AUROC of all."""
+    defective = [s for s in scores if s["defect_pixels"]]
+    means = {
+        name: float(np.mean([s[name] for s in defective])) if defective else float("nan")
+        for name in ("defect_dice", "defect_iou")
+    }
+    auroc, _ = rank_images(
+        [s["defect_pixels"] > 0 for s in scores], [s["image_score"] for s in scores]
+    )
+    return means | {"image_auroc": auroc, "n_evaluated": float(len(scores))}

@@ -1,7 +1,7 @@
 """Scores as the reference systems print them, number for number: for profile `reference` only.
 
 What is wrong with them is kept: "TumorCore" is label 1 alone, what is empty in truth and prediction
-scores 0, a fold is scored in part, "IoU" is a dice. `trainer.scoring` has the scores to trust.
+scores 0, a fold is scored in part, "IoU" is a dice. `trainer.metrics` has the scores to trust.
 
 Shapes: X Y Z or H W space (S), K classes. Label maps are class indices, 0 the background.
 """

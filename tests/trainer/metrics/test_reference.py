@@ -1,11 +1,14 @@
-"""What the "IoU" of UNet_Industrial is worth."""
+"""Scores of the references: dice of scans, and what the "IoU" of UNet_Industrial is worth."""
 
 from math import isnan
 
 import numpy as np
 import pytest
 
-from trainer.metrics.reference import industrial_means, industrial_scores
+from beam_preprocess.datasets.brats import BRATS
+from beam_preprocess.datasets.dagm import DAGM
+from beam_preprocess.datasets.severstal import SEVERSTAL
+from trainer.metrics.reference import industrial_means, industrial_scores, reference_scores
 
 E = 1e-5
 CLEAN = np.zeros((10, 10), np.float32)
@@ -45,3 +48,63 @@ def test_without_defects_and_without_images() -> None:
     assert isnan(means["IoU_THS_0.5"]["defective"])
     assert means["IoU_THS_0.5"]["mean"] == means["IoU_THS_0.5"]["always_empty"] == 1
     assert industrial_means([]) == {}
+
+
+def softmax(label: np.ndarray, share: float = 0.9) -> np.ndarray:
+    """Probabilities [*S, 4]: `share` for the class of a label value of BraTS."""
+    classes = np.searchsorted([0, 1, 2, 4], label)
+    return np.where(np.eye(4, dtype=bool)[classes], share, (1 - share) / 3).astype(np.float32)
+
+
+def scan(truth: np.ndarray, probabilities: np.ndarray, **place) -> dict[str, float]:
+    shape = truth.shape
+    place = {"box": tuple((0, n) for n in shape), "full_shape": shape} | place
+    return reference_scores(truth, probabilities, BRATS, **place)
+
+
+def test_a_scan_by_hand() -> None:
+    """Label 1 of 4 voxels, 2 found; label 4 found; no label 2, which scores 0 and not 1."""
+    truth, prediction = np.zeros((2, 6, 4, 4), np.uint8)
+    truth[0, 0], truth[5, 0] = 1, 4
+    prediction[0, 0, :2], prediction[5, 0] = 1, 4
+    scores = scan(truth, softmax(prediction))
+    core = 4 / (6 + E)
+    assert scores == pytest.approx(
+        {
+            "TumorCore": core,
+            "PeritumoralEdema": 0,
+            "EnhancingTumor": 8 / (8 + E),
+            "MeanDice": (core + 8 / (8 + E)) / 3,
+            "WholeTumor": 12 / (14 + E),
+        }
+    )
+
+
+def test_what_no_class_has_for_sure_is_background() -> None:
+    truth = np.full((2, 2, 2), 2, np.uint8)
+    assert scan(truth, softmax(truth, 0.51))["PeritumoralEdema"] == pytest.approx(1)
+    assert scan(truth, softmax(truth, 0.49))["PeritumoralEdema"] == 0
+
+
+def test_the_middle_of_the_full_grid_is_scored() -> None:
+    """Of 240 voxels the references see 8 to 231. The record begins at 4: its first 4 are cut."""
+    truth = np.zeros((10, 8, 6), np.uint8)
+    truth[0:4], truth[4:6] = 1, 2
+    prediction = np.where(truth == 2, 2, 0)
+    place = {"box": ((4, 14), (20, 28), (0, 6)), "full_shape": (240, 240, 155)}
+    scores = scan(truth, softmax(prediction), **place)
+    assert scores["WholeTumor"] == pytest.approx(1)
+    assert scores["TumorCore"] == 0
+    assert scan(truth, softmax(prediction))["WholeTumor"] == pytest.approx(2 * 2 / (6 + 2))
+
+
+def test_a_photograph_has_the_always_empty_score_beside() -> None:
+    mask = np.zeros((10, 10), np.uint8)
+    mask.flat[:4] = 255
+    probability = np.stack([1 - defect(2) * 0.9, defect(2) * 0.9], axis=-1).astype(np.float32)
+    place = {"box": ((0, 10), (0, 10)), "full_shape": (10, 10)}
+    scores = reference_scores(mask, probability, DAGM, **place)
+    assert scores["IoU_THS_0.5"] == pytest.approx((4 + E) / (6 + E))
+    assert scores["IoU_THS_0.5_always_empty"] == pytest.approx(E / (4 + E))
+    assert len(scores) == 16
+    assert reference_scores(mask, probability, SEVERSTAL, **place) == {}

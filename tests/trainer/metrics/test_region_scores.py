@@ -1,5 +1,7 @@
 """All scores of a case: which regions have which, by hand and against single functions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from beam_preprocess.datasets.brats import BRATS
 from beam_preprocess.datasets.dagm import DAGM
 from trainer.metrics.config import MetricsConfig
 from trainer.metrics.definitions import DEFINITIONS
-from trainer.metrics.region_scores import RegionScores, score_case
+from trainer.metrics.region_scores import RegionScores, mean_scores, score_case
 from trainer.metrics.surfaces import surface_scores
 from trainer.overlap import EMPTY_SCORES, Overlap
 
@@ -40,7 +42,7 @@ def test_a_case_by_hand() -> None:
     scores = score(truth, prediction, spacing=(2, 1, 1))
     assert list(scores) == [
         *("TumorCore", "PeritumoralEdema", "EnhancingTumor"),
-        *("ET", "TC", "WT", "WholeTumor"),
+        *("ET", "TC", "WT", "WholeTumor", "mean"),
     ]
     assert scores["WT"].counts == Overlap(intersection=192, truth=256, prediction=192)
     assert scores["WT"].values == pytest.approx(
@@ -73,6 +75,35 @@ def test_a_case_by_hand() -> None:
     assert scores["PeritumoralEdema"].values["dice"] == 1
     assert scores["ET"] == scores["EnhancingTumor"]
     assert scores["ET"].empty == "none"
+
+
+def test_the_mean_is_over_the_labels() -> None:
+    """Dice of the labels 1, 2 and 4: 1 / 2, none (both empty), 0. HD95 of 4 is the penalty."""
+    truth, prediction = np.zeros((2, 6, 4, 4), np.uint8)
+    truth[0:2], truth[5] = 1, 4
+    prediction[1:3] = 1
+    scores = score(truth, prediction, empty="nan")
+    mean = scores["mean"]
+    assert mean.counts == Overlap(intersection=16, truth=48, prediction=32)
+    assert mean.values["dice"] == pytest.approx((0.5 + 0) / 2)
+    assert mean.values["hd95"] == pytest.approx((scores["TumorCore"].values["hd95"] + 374) / 2)
+    assert list(mean.values) == list(scores["WT"].values)
+    assert (mean.lesions, mean.empty) == ((), "none")
+
+
+def test_the_mean_of_nothing_is_none() -> None:
+    nothing = np.zeros((3, 3, 3), np.uint8)
+    values = score(nothing, nothing, empty="nan")["mean"].values
+    assert np.isnan([values["dice"], values["hd95"], values["lesion_dice"]]).all()
+    assert values["truth_ml"] == 0
+
+
+def test_scores_that_not_all_labels_have_are_left_out() -> None:
+    label = RegionScores(
+        counts=Overlap(intersection=1, truth=1, prediction=1), values={"dice": 1.0, "iou": 0.5}
+    )
+    other = replace(label, values={"iou": 1.0})
+    assert mean_scores([label, other]).values == {"iou": 0.75}
 
 
 @settings(deadline=None, max_examples=15)

@@ -1,0 +1,173 @@
+"""One labelled record and a model -> all scores of the case, its label map and its picture.
+
+What is scored is what is served: the model takes the raw intensities of the record and returns
+label values, in one TensorFlow graph.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beam_preprocess.case import DatasetInfo, canonical_label
+from beam_preprocess.crop import uncrop
+from beam_preprocess.datasets.photographs import write_mask
+from beam_preprocess.nifti import write_nifti
+from beam_preprocess.records import RawRecord
+from components.file_names import PICTURES, PREDICTIONS
+from components.pictures import write_picture
+from trainer.config import EvaluationConfig
+from trainer.metrics.case_scores import CaseScores, ImageScore
+from trainer.metrics.cases import bin_values
+from trainer.metrics.reference import reference_scores
+from trainer.metrics.region_scores import score_case
+from trainer.metrics.voxels import millilitres
+
+NO_FOREGROUND = "nothing labelled"
+"""Takes the place of a bin of `size` in cases without a labelled voxel."""
+_CLASS = re.compile(r"(?P<name>.+)-(defective|clean)")
+"""The stratum of a photograph of DAGM."""
+Columns = Mapping[str, str]
+"""Name of a column of the case table -> what it says of a case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """How the cases of a dataset are scored.
+
+    Attributes:
+      info: The dataset.
+      config: Empty cases, distances, lesions, bins of sizes.
+      profile: `reference` adds the scores of the references.
+    """
+
+    info: DatasetInfo
+    config: EvaluationConfig
+    profile: str = "corrected"
+
+
+class Model(Protocol):
+    """What `trainer.serving.LoadedModel` does; shapes as there."""
+
+    def predict(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
+        """Segments one raw case."""
+
+    def predict_probabilities(
+        self, image: NDArray[np.generic]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Segments one raw case and tells the probabilities."""
+
+
+def score_record(
+    model: Model, record: RawRecord, scoring: Scoring, *, columns: Columns | None = None
+) -> tuple[CaseScores, NDArray[np.uint8]]:
+    """Scores one labelled record.
+
+    Args:
+      model: Of the same dataset.
+      record: Raw record.
+      scoring: How.
+      columns: Of the case, from the case table; they take the place of ours of the same name.
+
+    Returns:
+      The scores, and the predicted label values [*crop].
+
+    Raises:
+      ValueError: The record has no label.
+    """
+    if record.label is None:
+        raise ValueError(f"case {record.case_id} must have a label to be scored, it has none")
+    info, config = scoring.info, scoring.config
+    truth = canonical_label(record.label, info)
+    prediction, probabilities = _predict(model, record, scoring)
+    regions = score_case(
+        truth,
+        prediction,
+        info,
+        spacing=record.spacing,
+        empty=config.empty,
+        config=config.metrics,
+    )
+    scores = CaseScores(
+        case_id=record.case_id,
+        columns=_columns(record, truth, scoring) | dict(columns or {}),
+        regions=regions,
+        image=_image_score(truth, probabilities, info),
+        reference=_reference(truth, probabilities, record, scoring),
+    )
+    return scores, prediction
+
+
+def _predict(
+    model: Model, record: RawRecord, scoring: Scoring
+) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    """Label values, and probabilities where a score is made of them."""
+    if scoring.info.task == "defects" or scoring.profile == "reference":
+        return model.predict_probabilities(record.image)
+    return model.predict(record.image), None
+
+
+def _image_score(
+    truth: NDArray[np.uint8], probabilities: NDArray[np.float32] | None, info: DatasetInfo
+) -> ImageScore | None:
+    if info.task != "defects" or probabilities is None:
+        return None
+    defective = bool(np.any(truth != info.label_values[0]))
+    return ImageScore(score=float(probabilities[..., -1].max()), defective=defective)
+
+
+def _reference(
+    truth: NDArray[np.uint8],
+    probabilities: NDArray[np.float32] | None,
+    record: RawRecord,
+    scoring: Scoring,
+) -> dict[str, float]:
+    if scoring.profile != "reference" or probabilities is None:
+        return {}
+    return reference_scores(
+        truth, probabilities, scoring.info, box=record.box, full_shape=record.full_shape
+    )
+
+
+def _columns(record: RawRecord, truth: NDArray[np.uint8], scoring: Scoring) -> dict[str, str]:
+    """What every case is sliced by: `stratum`, `size`, and of DAGM `class`."""
+    columns = {"stratum": record.stratum, "size": _size_bin(record, truth, scoring)}
+    of_class = _CLASS.fullmatch(record.stratum) if scoring.info.task == "defects" else None
+    return columns | ({"class": of_class["name"]} if of_class else {})
+
+
+def _size_bin(record: RawRecord, truth: NDArray[np.uint8], scoring: Scoring) -> str:
+    """How much of the case is labelled, of whichever kind: a bin of ml, or of percent."""
+    labelled = int(np.count_nonzero(truth != scoring.info.label_values[0]))
+    if not labelled:
+        return NO_FOREGROUND
+    if scoring.info.rank == 3:
+        size, unit = millilitres(labelled, record.spacing), "ml"
+        edges = scoring.config.size_edges_ml
+    else:
+        size, unit = 100 * labelled / prod(record.full_shape), "%"
+        edges = scoring.config.size_edges_percent
+    return bin_values({record.case_id: size}, edges, unit=unit)[record.case_id]
+
+
+def write_case(
+    record: RawRecord, prediction: NDArray[np.uint8], info: DatasetInfo, folder: Path
+) -> None:
+    """Writes what a case is looked at by: its label map and a picture, into folders of `folder`.
+
+    The label map has the original grid, the affine and the label values of the dataset: NIfTI for
+    volumes, PNG for photographs.
+    """
+    full = uncrop(prediction, record.box, record.full_shape)
+    predictions = folder / PREDICTIONS
+    if info.rank == 3:
+        write_nifti(full, record.affine, predictions / f"{record.case_id}.nii.gz")
+    else:
+        write_mask(full, predictions / f"{record.case_id}.png")
+    picture = folder / PICTURES / f"{record.case_id}.png"
+    write_picture(record, prediction, info=info, path=picture)

@@ -1,0 +1,331 @@
+"""Scores of records with a model that is not one, and label maps against the raw files."""
+
+import json
+from dataclasses import replace
+from math import nan
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from beam_preprocess.case import Case
+from beam_preprocess.datasets.brats import BRATS, Brats
+from beam_preprocess.datasets.dagm import DAGM
+from beam_preprocess.datasets.severstal import SEVERSTAL
+from beam_preprocess.records import RawRecord, decode_raw, encode_raw
+from components.case_scoring import Scoring, score_record, write_case
+from components.evaluation_files import write_cases
+from trainer.config import EvaluationConfig
+from trainer.metrics.config import MetricsConfig
+from trainer.metrics.definitions import DEFINITIONS
+from trainer.overlap import Overlap
+
+CONFIG = EvaluationConfig()
+# label 1: truth 2, prediction 1, both 1; label 2: 1, 2, 1; label 4: 2, 1, 1
+TRUTH = np.array([[[1], [1], [2]], [[0], [4], [4]]], np.uint8)
+PREDICTION = np.array([[[1], [2], [2]], [[0], [0], [4]]], np.uint8)
+
+MASK = np.array([[255, 255, 0], [0, 0, 0]], np.uint8)
+FOUND = np.array([[255, 0, 255], [255, 0, 0]], np.uint8)
+PROBABILITY = np.array([[0.9, 0.4, 0.6], [0.7, 0.3, 0.2]], np.float32)
+
+
+class FakeModel:
+    """Returns what it was given, and keeps what it saw."""
+
+    def __init__(self, label: np.ndarray, probability: np.ndarray | None = None):
+        self.label, self.probability = label, probability
+        self.seen: list[np.ndarray] = []
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        self.seen.append(image)
+        return self.label
+
+    def predict_probabilities(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert self.probability is not None
+        self.seen.append(image)
+        return self.label, self.probability
+
+
+@pytest.fixture
+def make_record(make_case):
+    def make(image: np.ndarray, label: np.ndarray | None, case_id: str = "case", **place):
+        foreground = "nonzero" if image.ndim == 4 else "all"
+        case = replace(make_case(image, label, case_id), **place)
+        return decode_raw(encode_raw(case, foreground=foreground))
+
+    return make
+
+
+@pytest.fixture
+def scan(make_record):
+    return make_record(np.arange(1, 25, dtype=np.int16).reshape(2, 3, 1, 4), TRUTH, "scan-1")
+
+
+@pytest.fixture
+def photograph(make_record):
+    return make_record(np.full((2, 3, 1), 90, np.uint8), MASK, "photo-1")
+
+
+def score(model, record, info=BRATS, *, config=CONFIG, profile="corrected", columns=None):
+    scoring = Scoring(info=info, config=config, profile=profile)
+    return score_record(model, record, scoring, columns=columns)[0]
+
+
+def dice(scores) -> dict[str, float]:
+    return {name: s.values["dice"] for name, s in scores.regions.items()}
+
+
+def test_regions_with_the_counts_behind_them(scan):
+    model = FakeModel(PREDICTION)
+    scores, prediction = score_record(model, scan, Scoring(info=BRATS, config=CONFIG))
+    assert prediction is PREDICTION
+    assert dice(scores) == pytest.approx(
+        {
+            "TumorCore": 2 / 3,
+            "PeritumoralEdema": 2 / 3,
+            "EnhancingTumor": 2 / 3,
+            "ET": 2 / 3,
+            "TC": 4 / 6,
+            "WT": 8 / 9,
+            "WholeTumor": 8 / 9,
+            "mean": 2 / 3,
+        }
+    )
+    assert scores.case_id == "scan-1"
+    assert scores.regions["TC"].counts == Overlap(intersection=2, truth=4, prediction=2)
+    assert (scores.image, scores.reference) == (None, {})
+
+
+def test_model_sees_the_stored_intensities(scan):
+    model = FakeModel(PREDICTION)
+    score(model, scan)
+    np.testing.assert_array_equal(model.seen, [scan.image])
+    assert model.seen[0].dtype == np.int16
+
+
+@pytest.mark.parametrize(("empty", "value"), [("brats", 1.0), ("reference", 0.0), ("nan", nan)])
+def test_scan_without_enhancing_tumour(make_record, empty, value):
+    truth = np.where(TRUTH == 4, 2, TRUTH)
+    record = make_record(np.ones((2, 3, 1, 4), np.int16), truth)
+    scores = score(FakeModel(truth), record, config=EvaluationConfig(empty=empty))
+    assert dice(scores)["ET"] == pytest.approx(value, nan_ok=True)
+    assert dice(scores)["mean"] == pytest.approx(np.nanmean([1, 1, value]))
+
+
+def test_settings_of_metrics_reach_the_scores(make_record):
+    """Enhancing tumour is made up: its HD95 is the penalty."""
+    truth = np.where(TRUTH == 4, 2, TRUTH)
+    record = make_record(np.ones((2, 3, 1, 4), np.int16), truth)
+    metrics = MetricsConfig(hd95_penalty_mm=99, lesion_wise=False)
+    values = score(FakeModel(TRUTH), record, config=EvaluationConfig(metrics=metrics)).regions["ET"]
+    assert values.values["hd95"] == 99
+    assert "lesion_dice" not in values.values
+
+
+def test_defects(photograph):
+    """Truth 2 pixels, prediction 3, both 1: dice 2/5, IoU 1/4. The largest probability is 0.9."""
+    model = FakeModel(FOUND, np.stack([1 - PROBABILITY, PROBABILITY], axis=-1))
+    scores = score(model, photograph, DAGM)
+    assert scores.image is not None
+    assert (scores.image.score, scores.image.defective) == (pytest.approx(0.9), True)
+    values = scores.regions["defect"].values
+    assert (values["dice"], values["iou"]) == (pytest.approx(2 / 5), pytest.approx(1 / 4))
+    assert scores.regions["defect"].counts == Overlap(intersection=1, truth=2, prediction=3)
+    assert list(scores.regions) == ["defect"]
+
+
+def test_clean_image_has_a_score_and_no_dice(make_record):
+    record = make_record(np.full((2, 3, 1), 90, np.uint8), np.zeros((2, 3), np.uint8))
+    scores = score(FakeModel(FOUND, PROBABILITY[..., np.newaxis]), record, DAGM)
+    assert scores.image is not None and not scores.image.defective
+    assert scores.regions["defect"].values == {}
+    assert scores.regions["defect"].counts == Overlap(intersection=0, truth=0, prediction=3)
+    assert scores.columns["size"] == "nothing labelled"
+
+
+def test_label_values_of_another_year_count_as_what_they_mean(make_record):
+    """BraTS stores enhancing tumour as 3 or as 4; the model gives 4."""
+    truth = np.where(TRUTH == 4, 3, TRUTH).astype(np.uint8)
+    record = make_record(np.ones((2, 3, 1, 4), np.int16), truth)
+    scores = score(FakeModel(PREDICTION), record)
+    assert scores.regions["ET"].counts == Overlap(intersection=1, truth=2, prediction=1)
+    assert dice(scores)["TC"] == pytest.approx(4 / 6)
+
+
+def test_photographs_of_several_classes(make_record):
+    """Truth 1 1 0 / 3 4 0, prediction 1 0 0 / 3 3 0."""
+    truth = np.array([[1, 1, 0], [3, 4, 0]], np.uint8)
+    prediction = np.array([[1, 0, 0], [3, 3, 0]], np.uint8)
+    record = make_record(np.full((2, 3, 1), 90, np.uint8), truth)
+    assert dice(score(FakeModel(prediction), record, SEVERSTAL)) == pytest.approx(
+        {
+            "defect_1": 2 / 3,
+            "defect_2": 1.0,  # nothing to find, and nothing found
+            "defect_3": 2 / 3,
+            "defect_4": 0.0,
+            "defect": 6 / 7,
+            "mean": (2 / 3 + 1 + 2 / 3) / 4,
+        }
+    )
+
+
+@pytest.mark.parametrize("info", [BRATS, DAGM], ids=lambda info: info.name)
+def test_record_without_label(make_record, info):
+    record = make_record(np.ones((2, 3, 1, 4), np.int16), None, "scan-7")
+    model = FakeModel(PREDICTION)
+    with pytest.raises(ValueError, match="^case scan-7 must have a label to be scored, it has n"):
+        score(model, record, info)
+    assert model.seen == []
+
+
+@pytest.mark.parametrize(
+    ("spacing", "size"),
+    [
+        ((1.0, 1.0, 1.0), "below 0.01 ml"),  # 5 voxels of 1 mm^3
+        ((1.0, 1.0, 2.0), "0.01 to below 0.1 ml"),
+        ((10.0, 5.0, 1.0), "0.1 ml and more"),
+    ],
+)
+def test_scans_are_sliced_by_what_is_labelled_in_ml(make_record, spacing, size):
+    record = make_record(np.ones((2, 3, 1, 4), np.int16), TRUTH, spacing=spacing)
+    config = EvaluationConfig(size_edges_ml=(0.01, 0.1))
+    assert score(FakeModel(TRUTH), record, config=config).columns == {"stratum": "s", "size": size}
+
+
+def test_photographs_are_sliced_by_percent_and_class(photograph):
+    """2 of 6 pixels."""
+    model = FakeModel(FOUND, PROBABILITY[..., np.newaxis])
+    graded = replace(photograph, stratum="Class3-defective")
+    assert score(model, graded, DAGM).columns == {
+        "stratum": "Class3-defective",
+        "size": "10 % and more",
+        "class": "Class3",
+    }
+    assert "class" not in score(model, photograph, DAGM).columns
+
+
+def test_columns_of_the_case_table_come_last_and_count(scan):
+    columns = {"site": "Ulm", "size": "large"}
+    found = score(FakeModel(TRUTH), scan, columns=columns).columns
+    assert found == {"stratum": "s", "size": "large", "site": "Ulm"}
+
+
+def test_profile_reference_scores_scans_as_the_references_do(scan):
+    """Rounded: where no class is above 1/2 there is background, whatever the label map says."""
+    classes = np.searchsorted([0, 1, 2, 4], TRUTH)
+    sure = np.where(np.eye(4)[classes] == 1, 0.7, 0.1).astype(np.float32)
+    sure[1, 2, 0] = 0.1, 0.2, 0.25, 0.45
+    scores = score(FakeModel(TRUTH, sure), scan, profile="reference")
+    assert dice(scores)["EnhancingTumor"] == 1
+    assert scores.reference["TumorCore"] == pytest.approx(1, abs=1e-5)
+    assert scores.reference["EnhancingTumor"] == pytest.approx(2 / 3, abs=1e-5)
+    assert scores.reference["WholeTumor"] == pytest.approx(8 / 9, abs=1e-5)
+
+
+def test_profile_reference_scores_photographs_as_industrial_does(photograph):
+    model = FakeModel(FOUND, PROBABILITY[..., np.newaxis])
+    reference = score(model, photograph, DAGM, profile="reference").reference
+    assert reference["IoU_THS_0.5"] == pytest.approx(2 / 5, abs=1e-4)
+    assert reference["IoU_THS_0.5_always_empty"] == pytest.approx(0, abs=1e-5)
+
+
+AFFINES = {
+    "plain": np.diag([1.0, 1.0, 1.0, 1.0]),
+    "flipped": np.array([[-1.0, 0, 0, 90], [0, -1, 0, 120], [0, 0, 1, -70], [0, 0, 0, 1]]),
+    "anisotropic": np.diag([0.9, 0.9, 3.0, 1.0]),
+    "axes exchanged": np.array([[0, 0, -2.0, 9], [0.5, 0, 0, 3], [0, 1.25, 0, 0], [0, 0, 0, 1]]),
+}
+
+
+def write_scan(root: Path, seed: int, affine: np.ndarray) -> None:
+    """A case of BraTS, empty around its middle, with small labels of all kinds."""
+    rng = np.random.default_rng(seed)
+    shape, inside = (20, 22, 17), (slice(3, 17), slice(5, 21), slice(2, 12))
+    label = np.zeros(shape, np.uint8)
+    label[inside] = rng.choice([0, 1, 2, 4], (14, 16, 10), p=[0.7, 0.1, 0.1, 0.1])
+    folder = root / "BraTS2021_00001"
+    folder.mkdir(parents=True)
+    for name in ("t1", "t1ce", "t2", "flair"):
+        image = np.zeros(shape, np.int16)
+        image[inside] = rng.integers(1, 1000, (14, 16, 10))
+        nib.save(nib.Nifti1Image(image, affine), folder / f"{folder.name}_{name}.nii.gz")
+    nib.save(nib.Nifti1Image(label, affine), folder / f"{folder.name}_seg.nii.gz")
+
+
+def read_scan(root: Path) -> tuple[Case, RawRecord]:
+    reader = Brats()
+    (files,) = reader.list_cases(root).cases
+    case = reader.read_case(files)
+    return case, decode_raw(encode_raw(case, foreground="nonzero"))
+
+
+@pytest.mark.parametrize("name", AFFINES)
+def test_scores_from_the_written_label_map_are_those_in_the_json(tmp_path, name):
+    """With nibabel and NumPy alone: dice of every label and region, and volumes in ml."""
+    write_scan(tmp_path / "raw", 0, AFFINES[name])
+    _, record = read_scan(tmp_path / "raw")
+    assert record.image.shape[:-1] != record.full_shape
+    wrong = np.roll(record.label, 1, axis=0)
+    scores, prediction = score_record(FakeModel(wrong), record, Scoring(info=BRATS, config=CONFIG))
+    write_case(record, prediction, BRATS, tmp_path / "out")
+    write_cases([scores], tmp_path / "out")
+
+    (row,) = json.loads((tmp_path / "out" / "cases.json").read_text())
+    truth = nib.load(next(tmp_path.rglob("*_seg.nii.gz")))
+    written = nib.load(tmp_path / "out" / "predictions" / f"{record.case_id}.nii.gz")
+    assert written.shape == truth.shape
+    np.testing.assert_array_equal(written.affine, truth.affine)
+    voxel_ml = abs(np.linalg.det(truth.affine[:3, :3])) / 1000
+    t, p = (np.asarray(image.dataobj) for image in (truth, written))
+    groups = {"TumorCore": [1], "PeritumoralEdema": [2], "ET": [4], "TC": [1, 4], "WT": [1, 2, 4]}
+    for region, values in groups.items():
+        a, b = np.isin(t, values), np.isin(p, values)
+        found = row["regions"][region]["values"]
+        assert 0 < found["dice"] < 1
+        assert found["dice"] == 2 * np.sum(a & b) / (np.sum(a) + np.sum(b))
+        assert found["truth_ml"] == pytest.approx(np.sum(a) * voxel_ml)
+        assert found["volume_difference_ml"] == pytest.approx((b.sum() - a.sum()) * voxel_ml)
+
+
+def test_scores_of_a_photograph_from_its_mask(tmp_path, make_record):
+    rng = np.random.default_rng(0)
+    truth, found = (255 * rng.integers(0, 2, (2, 9, 7))).astype(np.uint8)
+    record = make_record(rng.integers(0, 255, (9, 7, 1)).astype(np.uint8), truth, "photo-1")
+    model = FakeModel(found, np.zeros((9, 7, 1), np.float32))
+    scores, prediction = score_record(model, record, Scoring(info=DAGM, config=CONFIG))
+    write_case(record, prediction, DAGM, tmp_path)
+    write_cases([scores], tmp_path)
+    (row,) = json.loads((tmp_path / "cases.json").read_text())
+    with Image.open(tmp_path / "predictions" / "photo-1.png") as image:
+        mask = np.asarray(image)
+    assert set(np.unique(mask)) == {0, 255}
+    shared = np.sum((mask == 255) & (truth == 255))
+    expected = 2 * shared / (np.sum(mask == 255) + np.sum(truth == 255))
+    assert row["regions"]["defect"]["values"]["dice"] == expected
+    with Image.open(tmp_path / "pictures" / "photo-1.png") as picture:
+        assert picture.height == 320
+
+
+@settings(deadline=None, max_examples=12)
+@given(name=st.sampled_from(sorted(AFFINES)), seed=st.integers(0, 1000))
+def test_truth_as_prediction_is_perfect_in_every_geometry(tmp_path_factory, name, seed):
+    root = tmp_path_factory.mktemp("raw")
+    write_scan(root, seed, AFFINES[name])
+    case, record = read_scan(root)
+    scores, prediction = score_record(
+        FakeModel(record.label), record, Scoring(info=BRATS, config=CONFIG)
+    )
+    best = {"high": 1.0, "zero": 0.0, "low": 0.0}
+    for region, found in scores.regions.items():
+        for score_name, value in found.values.items():
+            if (kind := DEFINITIONS[score_name].best) != "none":
+                assert value == best[kind], (region, score_name)
+    write_case(record, prediction, BRATS, root)
+    written = nib.load(root / "predictions" / f"{record.case_id}.nii.gz")
+    np.testing.assert_array_equal(np.asarray(written.dataobj), case.label)
+    np.testing.assert_array_equal(written.affine, case.affine)

@@ -1,0 +1,168 @@
+"""Names of scores, pooled folds, slices, and images found at thresholds of other folds."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from math import nan
+
+import pytest
+
+from beam_preprocess.datasets.brats import BRATS
+from beam_preprocess.datasets.dagm import DAGM
+from beam_preprocess.datasets.severstal import SEVERSTAL
+from trainer.metrics.case_scores import CaseScores, ImageScore
+from trainer.metrics.cohort_scores import (
+    cohort_from_dict,
+    cohort_to_dict,
+    fold_thresholds,
+    score_cohort,
+    score_names,
+    score_slices,
+    slice_folds,
+)
+from trainer.metrics.config import StatisticsConfig
+from trainer.metrics.ranking import image_scores
+from trainer.metrics.region_scores import RegionScores
+from trainer.metrics.summary import Summary
+from trainer.overlap import Overlap
+
+CONFIG = StatisticsConfig(resamples=200)
+
+
+def case(case_id: str, dice: float, **columns: str) -> CaseScores:
+    counts = Overlap(intersection=1, truth=2, prediction=2)
+    regions = {"WT": RegionScores(counts=counts, values={"dice": dice})}
+    return CaseScores(case_id=case_id, columns=columns, regions=regions)
+
+
+def photo(case_id: str, score: float, *, defective: bool, **columns: str) -> CaseScores:
+    image = ImageScore(score=score, defective=defective)
+    return CaseScores(case_id=case_id, columns=columns, regions={}, image=image)
+
+
+def fold(number: int, good: Sequence[float], bad: Sequence[float]) -> list[CaseScores]:
+    """Photographs without (`good`) and with a defect (`bad`), by their scores."""
+    return [
+        *(photo(f"{number}-good-{n}", v, defective=False, kind=f"{n}") for n, v in enumerate(good)),
+        *(photo(f"{number}-bad-{n}", v, defective=True, kind=f"{n}") for n, v in enumerate(bad)),
+    ]
+
+
+FOLDS = [fold(0, [0.1, 0.3], [0.2, 0.9]), fold(1, [0.6, 0.7], [0.8])]
+"""The model of fold 1 gives all images more than that of fold 0 does."""
+
+
+def test_folds_are_pooled_by_cases() -> None:
+    scores = score_cohort([[case("a", 1.0)], [case("b", 0.5), case("c", 0.0)]], CONFIG)
+    assert scores.n == 3
+    found = scores.find("WT/dice")
+    assert found is not None and (found.mean, found.n) == (0.5, 3)
+    assert (scores.images, scores.threshold, scores.reference) == ({}, None, {})
+    assert scores.find("WT/iou") is scores.find("ET/dice") is scores.find("images/auroc") is None
+
+
+def test_auroc_is_the_mean_over_folds_weighed_by_images() -> None:
+    """Fold 0: 3 of 4 pairs are right; fold 1: both; of 4 and 3 images. Pooled it were 9 of 12."""
+    auroc = score_cohort(FOLDS, CONFIG).images["auroc"]
+    assert auroc.mean == pytest.approx((4 * 0.75 + 3 * 1.0) / 7)
+    assert (auroc.n, auroc.n_nan, auroc.std) == (7, 0, None)
+    assert auroc.low is not None and auroc.high is not None
+    assert auroc.low <= auroc.mean <= auroc.high <= 1
+
+
+def test_average_precision_of_folds() -> None:
+    """Fold 0: 0.9 first (1 of 1), 0.2 third (2 of 3); fold 1: its only one first."""
+    scores = score_cohort(FOLDS, CONFIG)
+    found = scores.find("images/average_precision")
+    assert found is not None and found.mean == pytest.approx((4 * (1 + 2 / 3) / 2 + 3 * 1.0) / 7)
+
+
+def test_a_threshold_is_chosen_by_the_other_folds() -> None:
+    """By fold 1: halfway from 0.7 to 0.8; by fold 0: from 0.1 to 0.2, as good as 0.3 to 0.9 and
+    lower. By its own images fold 1 would have lost none of its good ones.
+    """
+    assert fold_thresholds(FOLDS) == pytest.approx([0.75, 0.15])
+    scores = score_cohort(FOLDS, CONFIG)
+    tpr, tnr = scores.images["tpr"], scores.images["tnr"]
+    assert (tpr.mean, tpr.n) == (pytest.approx(2 / 3), 3)  # above 0.75 one of two; above 0.15 one
+    assert (tnr.mean, tnr.n) == (0.5, 4)  # both of fold 0; above 0.15 both of fold 1 are taken
+    assert scores.threshold == pytest.approx((4 * 0.75 + 3 * 0.15) / 7)
+
+
+def test_the_own_images_have_no_part_in_the_choice() -> None:
+    changed = [fold(0, [0.95, 0.99], [0.01]), FOLDS[1]]
+    assert fold_thresholds(changed)[0] == fold_thresholds(FOLDS)[0]
+
+
+def test_one_fold_has_the_threshold_that_is_given() -> None:
+    one = [FOLDS[0]]
+    assert fold_thresholds(one) == [0.5]
+    given = score_cohort(one, CONFIG, thresholds=[0.25])
+    assert given.threshold == 0.25
+    assert (given.images["tpr"].mean, given.images["tnr"].mean) == (0.5, 0.5)
+    interval = image_scores([False, False, True, True], [0.1, 0.3, 0.2, 0.9], CONFIG).auroc
+    auroc = given.images["auroc"]
+    assert (auroc.mean, auroc.low, auroc.high) == (interval.value, interval.low, interval.high)
+
+
+def test_folds_with_images_of_one_kind() -> None:
+    """They have no rank, and choose no threshold; their images count for TPR and TNR."""
+    folds = [fold(0, [0.1], [0.9]), fold(1, [0.2, 0.6], [])]
+    assert fold_thresholds(folds, default=0.7) == pytest.approx([0.7, 0.5])
+    images = score_cohort(folds, CONFIG).images
+    assert (images["auroc"].mean, images["auroc"].n, images["auroc"].n_nan) == (1.0, 2, 2)
+    assert (images["tpr"].n, images["tnr"].n) == (1, 3)
+    alone = score_cohort([folds[1]], CONFIG).images
+    assert alone["auroc"] == Summary(n=0, n_nan=2)
+    assert alone["tpr"].mean is None
+
+
+def test_slices_keep_the_thresholds_of_all() -> None:
+    """The images of kind 1: 0.3 and 0.9 of fold 0, at 0.75; 0.7 of fold 1, at 0.15."""
+    slices = score_slices(FOLDS, ["kind"], CONFIG)
+    assert list(slices) == ["kind"] and list(slices["kind"]) == ["0", "1"]
+    second = slices["kind"]["1"]
+    assert (second.n, second.images["tpr"].mean, second.images["tnr"].mean) == (3, 1.0, 0.5)
+
+
+def test_slices_of_sizes_are_in_their_order() -> None:
+    sizes = ["nothing labelled", "10 ml and more", "below 2.5 ml", "2.5 to below 10 ml"]
+    cases = [case(str(n), 1.0, size=size) for n, size in enumerate(sizes)]
+    assert list(slice_folds([cases], "size")) == [sizes[2], sizes[3], sizes[1], sizes[0]]
+
+
+def test_a_column_that_a_case_lacks() -> None:
+    with pytest.raises(ValueError, match=r"'site' must have .* every case, 1 have none: \['b'\]"):
+        slice_folds([[case("a", 1.0, site="Ulm")], [case("b", 1.0)]], "site")
+
+
+def test_scores_of_the_reference_are_summed_up() -> None:
+    cases = [replace(case(c, 1.0), reference={"TumorCore": v}) for c, v in (("a", 0.0), ("b", 1.0))]
+    scores = score_cohort([cases], CONFIG)
+    assert (scores.reference["TumorCore"].mean, scores.reference["TumorCore"].n) == (0.5, 2)
+
+
+@pytest.mark.parametrize("folds", [FOLDS, [[case("a", nan)], [case("b", 0.5)]]])
+def test_scores_survive_json(folds: list[list[CaseScores]]) -> None:
+    scores = score_cohort(folds, CONFIG)
+    text = json.dumps(cohort_to_dict(scores), allow_nan=False)
+    assert cohort_from_dict(json.loads(text)) == scores
+
+
+def test_names_of_scans() -> None:
+    names = score_names(BRATS)
+    assert len(names) == len(set(names)) == 8 * 14
+    assert {"WT/dice", "TumorCore/lesion_hd95", "mean/surface_dice", "ET/truth_ml"} <= {*names}
+    assert not [n for n in names if n.startswith("images/")]
+
+
+def test_names_of_photographs() -> None:
+    of_defects = score_names(DAGM)
+    assert {n.partition("/")[0] for n in of_defects} == {"defect", "images"}
+    assert [n for n in of_defects if n.startswith("images/")] == [
+        *("images/auroc", "images/average_precision", "images/tpr", "images/tnr"),
+    ]
+    of_classes = score_names(SEVERSTAL)
+    assert {"defect_1/dice", "mean/iou"} <= {*of_classes}
+    for name in (*of_defects, *of_classes):
+        assert not name.endswith(("_ml", "lesion_dice"))
