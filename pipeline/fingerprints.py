@@ -43,7 +43,11 @@ CODE = {
     "Baseline": ("components.baseline",),
     "HeldOut": ("components.held_out",),
     "CrossValidation": ("components.cross_validation", "components.gate_drop"),
-    "Report": ("components.pictures", "components.report", "trainer.scoring"),
+    "Report": (
+        *("beam_preprocess.cohort_check", "beam_preprocess.cohort_summary"),
+        *("beam_preprocess.examine_cases", "components.file_names", "components.pictures"),
+        *("components.report", "components.web", "trainer.metrics", "trainer.scoring"),
+    ),
 }
 """Node -> the modules and packages whose code decides what it writes.
 
@@ -84,7 +88,7 @@ def _sources(modules: Iterable[str], *, without: Collection[str] = ()) -> list[P
             raise ModuleNotFoundError(f"module {module} is missing, whose code a node runs")
         if spec.submodule_search_locations:
             package = Path(spec.origin).parent
-            below = (p for p in package.rglob("*") if p.suffix in (".py", ".html", ".css"))
+            below = (p for p in package.rglob("*") if p.suffix in (".py", ".html", ".css", ".js"))
             files += sorted(p for p in below if not {*p.relative_to(package).parts} & {*without})
         else:
             files.append(Path(spec.origin))

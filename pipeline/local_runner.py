@@ -16,10 +16,12 @@ from beam_preprocess.atomic import write_text
 from beam_preprocess.fingerprint import fingerprint_folder
 from components.artifacts import COHORT_STATISTICS, REPORT, RESULT, read_json
 from components.origin import list_deployments
+from components.report.lineage import Lineage
+from components.report.page import replace_lineage
 from pipeline.config import RunConfig
 from pipeline.config_text import CONFIG_FILE, config_text
 from pipeline.console import adopt_frameworks, set_up_logging
-from pipeline.lineage import NodeRun, read_last_run
+from pipeline.lineage import NodeRun, read_last_run, read_lineage
 from pipeline.pipeline import BEAM_ARGS, Places, check_config, create_pipeline
 from pipeline.run_folder import ARTIFACTS, METADATA, STATE, RunError, hold
 from pipeline.served import ensure_served
@@ -47,15 +49,18 @@ def run(config: RunConfig, *, force: bool = False) -> int:
     check_config(config)
     output = Path(config.output).absolute()
     with hold(output):
-        nodes = _run_pipeline(config, output, force=force)
+        nodes, lineage = _run_pipeline(config, output, force=force)
+        _copy_report(nodes, output, lineage)
         summary = _summarise(nodes, output, config, seconds=time.monotonic() - started)
         write_text(output / SUMMARY, json.dumps(asdict(summary), indent=1))
     sys.stdout.write(summary_table(summary) + "\n")
     return EXIT_DONE if summary.model else EXIT_NOT_BLESSED
 
 
-def _run_pipeline(config: RunConfig, output: Path, *, force: bool) -> dict[str, NodeRun]:
-    """Runs all nodes. What an earlier run left as its result is removed first."""
+def _run_pipeline(
+    config: RunConfig, output: Path, *, force: bool
+) -> tuple[dict[str, NodeRun], Lineage]:
+    """Runs all nodes, and tells what they did. An earlier run's result is removed first."""
     set_up_logging(output / "logs" / "run.log")
     adopt_frameworks()
     for name in (SUMMARY, REPORT):
@@ -78,7 +83,8 @@ def _run_pipeline(config: RunConfig, output: Path, *, force: bool) -> dict[str, 
     except Exception as e:
         logging.getLogger("tfx").exception("the run failed")
         raise RunError(f"{e}\nthe whole story is in {output / 'logs' / 'run.log'}") from e
-    return read_last_run(MetadataStore(connection))
+    store = MetadataStore(connection)
+    return read_last_run(store), read_lineage(store)
 
 
 def _places(config: RunConfig, output: Path) -> Places:
@@ -96,14 +102,17 @@ def _places(config: RunConfig, output: Path) -> Places:
     )
 
 
+def _copy_report(nodes: dict[str, NodeRun], output: Path, lineage: Lineage) -> None:
+    """Copies the report to where a user looks for it, now with the lineage of the whole run."""
+    page = Path(nodes["Report"].outputs["report"]) / REPORT
+    write_text(output / REPORT, replace_lineage(page.read_text(encoding="utf-8"), lineage))
+
+
 def _summarise(
     nodes: dict[str, NodeRun], output: Path, config: RunConfig, *, seconds: float
 ) -> Summary:
-    """Reads the results of a run's artifacts; copies the report to where a user looks for it."""
+    """Reads the results of a run's artifacts."""
     result = read_json(nodes["CrossValidation"].outputs["evaluation"], RESULT)
-    report = output / REPORT
-    page = Path(nodes["Report"].outputs["report"]) / REPORT
-    write_text(report, page.read_text(encoding="utf-8"))
     gate, serving = result["gate"], output / "serving"
     chosen = Path(path_utils.serving_model_dir(nodes["Candidate"].outputs["model"]))
     pushed = gate["blessed"] or gate["forced"]
@@ -115,7 +124,7 @@ def _summarise(
         level=config.evaluation.statistics.level,
         cohort_statistics=str(Path(nodes["CaseGen"].outputs["examples"]) / COHORT_STATISTICS),
         model=str(ensure_served(chosen, serving)) if pushed else None,
-        report=str(report),
+        report=str(output / REPORT),
         logs=str(output / STATE),
         nodes=describe_nodes(nodes),
         seconds=round(seconds, 1),

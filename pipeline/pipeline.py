@@ -12,6 +12,7 @@ from tfx.types import BaseChannel
 
 from beam_preprocess.case import UNLABELLED, DatasetInfo
 from beam_preprocess.cohort import fold_name
+from beam_preprocess.config_io import to_json
 from beam_preprocess.datasets import get_dataset
 from components.baseline import Baseline
 from components.candidate import Candidate
@@ -25,7 +26,8 @@ from components.gate import check_gate
 from components.held_out import HeldOut
 from components.origin import NEWEST, Deployment, version_to_beat
 from components.refit import RefitBudget
-from components.report.component import Report, Texts
+from components.report.component import Report
+from components.report.content import Texts
 from components.transform import RecordTransform, transform_settings
 from pipeline.config import BEAM_NODES, RunConfig
 from pipeline.config_text import config_text
@@ -102,7 +104,7 @@ def create_pipeline(config: RunConfig, places: Places, *, force: bool = False) -
         fingerprint=code_fingerprint("CrossValidation"),
     )
     pusher = _pusher(candidate, validation, places)
-    report = _report(trainers, evaluators, validation, config=config, info=info)
+    report = _report(cases, trainers, evaluators, validation, config=config, info=info)
     nodes = [cases, *checks, record_schema, transform, *per_fold, *refit, candidate]
     nodes += [*compared, validation, pusher, report]
     _set_beam_args(nodes, config, places)
@@ -335,6 +337,7 @@ def _pusher(
 
 
 def _report(
+    cases: CaseGen,
     trainers: list[tfx.components.Trainer],
     evaluators: list[Evaluator],
     validation: CrossValidation,
@@ -343,13 +346,17 @@ def _report(
     info: DatasetInfo,
 ) -> Report:
     return Report(
-        [e.outputs["evaluation"] for e in evaluators],
-        [t.outputs["model_run"] for t in trainers],
+        cases.outputs["examples"],
         validation.outputs["evaluation"],
+        [
+            (e.outputs["evaluation"], t.outputs["model_run"])
+            for e, t in zip(evaluators, trainers, strict=True)
+        ],
         info=info,
         texts=Texts(
             title=config.name,
             config=config_text(config),
+            evaluation=to_json(config.evaluation),
             profile=config.preprocessing.profile,
             fingerprint=code_fingerprint("Report"),
         ),

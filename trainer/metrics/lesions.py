@@ -93,10 +93,12 @@ def lesion_scores(
     found = _touching(extents, components)
     volumes = np.bincount(extents[truth], minlength=len(found)) * prod(spacing)
     counted = np.flatnonzero(volumes > config.lesion_ignored_mm3)
-    lesions = [
-        _score_lesion(truth & (extents == n), found[n][components], spacing, config)
-        for n in counted
-    ]
+    places = _places(extents, components, found)
+    lesions = []
+    for n in counted:
+        inside = places[n]
+        lesion = truth[inside] & (extents[inside] == n)
+        lesions.append(_score_lesion(lesion, found[n][components[inside]], spacing, config))
     false = found.shape[1] - 1 - int(np.count_nonzero(found.any(axis=0)))
     return _mean(
         lesions, ignored=len(found) - 1 - len(counted), false=false, empty=empty, config=config
@@ -131,6 +133,24 @@ def _touching(extents: NDArray[np.int32], components: NDArray[np.int32]) -> NDAr
     found[extents, components] = True
     found[0], found[:, 0] = False, False
     return found
+
+
+def _places(
+    extents: NDArray[np.int32], components: NDArray[np.int32], found: NDArray[np.bool_]
+) -> dict[int, tuple[slice, ...]]:
+    """Number of a lesion -> the box of its dilation and of what it has found, for speed alone.
+
+    A hundred lesions, each looked for in a whole brain, take a minute.
+    """
+    own, others = ndimage.find_objects(extents), ndimage.find_objects(components)
+    places = {}
+    for n, box in enumerate(own, 1):
+        boxes = [box, *(others[c - 1] for c in np.flatnonzero(found[n]))]
+        places[n] = tuple(
+            slice(min(b[axis].start for b in boxes), max(b[axis].stop for b in boxes))
+            for axis in range(extents.ndim)
+        )
+    return places
 
 
 def _score_lesion(
