@@ -42,7 +42,9 @@ CODE = {
     ),
     "Baseline": ("components.baseline",),
     "HeldOut": ("components.held_out",),
-    "CrossValidation": ("components.cross_validation", "components.gate_drop"),
+    "CrossValidation": (
+        *("components.cross_validation", "components.gate_drop", "trainer.metrics"),
+    ),
     "Report": (
         *("beam_preprocess.cohort_check", "beam_preprocess.cohort_summary"),
         *("beam_preprocess.examine_cases", "components.file_names", "components.pictures"),

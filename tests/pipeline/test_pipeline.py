@@ -167,7 +167,7 @@ def test_folds_arrive_by_name(nodes):
     given = {n: c.producer_component_id for n, c in nodes["Candidate"].inputs.items()}
     assert given == {f"model_{i}": f"Trainer-fold-{i}" for i in range(3)} | scores
     given = {n: c.producer_component_id for n, c in nodes["Report"].inputs.items()}
-    assert given == {"cross_validation": "CrossValidation"} | {
+    assert given == {"cross_validation": "CrossValidation", "examples": "CaseGen"} | {
         f"{name}_{i}": f"{node}-fold-{i}"
         for name, node in (("model_run", "Trainer"), ("evaluation", "Evaluator"))
         for i in range(3)
