@@ -80,6 +80,7 @@ def _score_tables(data: ReportData) -> dict[str, Any]:
         "slice_score": score_name(score),
         "images": tables.image_table(result),
         "reference": tables.reference_table(result),
+        "baseline": tables.baseline_table(result),
         "empty": tables.empty_table(result),
         "cases": tables.case_table(data.folds, result.deploy.select),
         "spreads": [(t.name, spread_of(data, t.key)) for t in by_fold],

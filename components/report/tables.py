@@ -8,7 +8,7 @@ from components.report.result import RunResult
 from components.report.words import number, region_name, score_name, sort_regions, sort_scores
 from components.web import DASH
 from trainer.metrics.case_scores import CaseScores
-from trainer.metrics.cohort_scores import IMAGES, CohortScores
+from trainer.metrics.cohort_scores import IMAGES, CohortScores, cohort_from_dict
 from trainer.metrics.definitions import DEFINITIONS
 from trainer.metrics.summary import Summary
 
@@ -184,6 +184,25 @@ def reference_table(result: RunResult) -> Table | None:
     )
     heads = ("All cases", *(f"Fold {i}" for i in range(len(result.folds))))
     return Table(key="reference", name="As the reference systems", heads=heads, rows=rows)
+
+
+def baseline_table(result: RunResult) -> Table | None:
+    """Scores of the deployed and of the new model on the same cases; None where there are none."""
+    baseline, score = result.gate.baseline, result.deploy.select.partition("/")[2]
+    if not baseline or not baseline.get("scores") or not baseline.get("new_scores"):
+        return None
+    old, new = (cohort_from_dict(baseline[name]) for name in ("scores", "new_scores"))
+    regions = [r for r in sort_regions(old.regions) if score in old.regions[r].scores]
+    rows = tuple(
+        Row(
+            key=r,
+            name=region_name(r),
+            cells=tuple(_mean(side.find(f"{r}/{score}"), score) for side in (new, old)),
+        )
+        for r in regions
+    )
+    heads = ("New model", "Deployed model")
+    return Table(key="baseline", name=score_name(score), heads=heads, rows=rows)
 
 
 def case_table(folds: Sequence[Sequence[CaseScores]], select: str) -> Table:

@@ -42,7 +42,7 @@ def page_parts(styles: Sequence[Path] = (), scripts: Sequence[Path] = ()) -> dic
     return {
         "style": Markup("\n").join(_read(path) for path in (FOLDER / "style.css", *styles)),
         "scripts": [Markup(text) for text in texts],
-        "script_policy": f"; script-src {' '.join(hashes)}" if hashes else "",
+        "script_policy": Markup(f"; script-src {' '.join(hashes)}" if hashes else ""),
     }
 
 
