@@ -21,7 +21,11 @@ setup(
     python_requires=">=3.10,<3.12",
     packages=find_packages(include=[p for name in LAYERS for p in (name, f"{name}.*")]),
     package_data={
-        "components": [f"{p}/*.{s}" for p in ("report", "check_page") for s in ("html", "css")]
+        "components": [
+            f"{p}/*.{s}"
+            for p in ("web", "report", "check_page", "compare_page")
+            for s in ("html", "css", "js")
+        ]
     },
     install_requires=[
         "tfx>=1.16,<1.22",

@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from beam_preprocess.case import CaseFiles, DatasetInfo
@@ -78,6 +78,34 @@ def summarise(check: CohortCheck) -> CohortSummary:
         ranges=tuple(r for r in (_range(f, cases) for f in _features(info)) if r),
         counts={f: _counts(str(c[f]) for c in cases) for f in ("orientation", "dtype") if cases},
         labels=_labels(cases, info) if info else (),
+    )
+
+
+def summarise_statistics(
+    cases: Sequence[Statistics], info: DatasetInfo, splits: Mapping[str, Sequence[str]]
+) -> CohortSummary:
+    """Sums up a cohort of which the statistics alone are known.
+
+    Args:
+      cases: Their statistics, with `case_id`, `group` and `stratum`.
+      info: The dataset.
+      splits: Name of a split -> its case ids.
+    """
+    known = {str(c["case_id"]): c for c in cases}
+    members = {n: [known[i] for i in ids if i in known] for n, ids in splits.items()}
+    return CohortSummary(
+        splits=tuple(
+            Split(
+                name=name,
+                cases=len(splits[name]),
+                patients=len({c["group"] for c in members[name]}),
+                strata=dict(sorted(Counter(str(c["stratum"]) for c in members[name]).items())),
+            )
+            for name in sorted(splits, key=_fold_number)
+        ),
+        ranges=tuple(r for r in (_range(f, cases) for f in _features(info)) if r),
+        counts={f: _counts(str(c[f]) for c in cases) for f in ("orientation", "dtype") if cases},
+        labels=_labels(cases, info),
     )
 
 

@@ -1,7 +1,8 @@
-"""CrossValidation: joins the folds, blesses or not with reasons, and chooses the model."""
+"""CrossValidation: joins the folds, and blesses the model to be deployed or not, with reasons."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,165 +10,212 @@ from tfx import types
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
-from tfx.utils import io_utils, path_utils
 
 from beam_preprocess.atomic import write_text
-from beam_preprocess.case import DatasetInfo
+from beam_preprocess.case import TEST
 from beam_preprocess.cohort import fold_name
 from beam_preprocess.config_io import from_json, to_json
-from beam_preprocess.validation import require
 from components.artifacts import COHORT, RESULT, Artifacts, fold_inputs, read_json
-from components.evaluator import check_counts, read_rows
+from components.evaluation_files import check_counts, read_cases
+from components.file_names import BASELINE, CANDIDATE
+from components.gate import NO_RULES, Evidence, judge, make_evidence
 from components.gate_config import GateConfig
-from trainer.scoring import Row, aggregate, score_names, summarise
+from components.gate_drop import Deployed, judge_drop
+from trainer.config import EvaluationConfig
+from trainer.metrics.case_scores import CaseScores
+from trainer.metrics.cohort_scores import (
+    CohortScores,
+    cohort_to_dict,
+    score_cohort,
+    score_slices,
+)
 
-Scores = Mapping[str, Mapping[str, Any]]
+_FORCED = "Pushed all the same: --force was given."
+_REFIT = (
+    "The model is trained on all cases (gate.deploy refit): there is no case left to score it on,"
+    " and the scores of the folds stand for it."
+)
+_ENSEMBLE = (
+    "The model averages those of all folds (gate.deploy ensemble): each case was scored by the one"
+    " that has not seen it, and the ensemble as a whole by none of them."
+)
 
 
-def join_folds(rows: Mapping[int, Sequence[Row]]) -> dict[str, Any]:
-    """Scores of every fold, and of all cases together.
+@dataclass(frozen=True, kw_only=True)
+class JudgeSettings:
+    """What CrossValidation judges by.
 
-    Args:
-      rows: Fold -> its rows.
-
-    Returns:
-      `folds`: list of {`fold`, `n`, `scores`}, and `scores`: name -> mean, std, n over all cases.
-      `image_auroc` is no score of a case: its mean and std are over the folds, its n counts images.
+    Attributes:
+      gate: The rules.
+      evaluation: Statistics and slices.
+      force: Whether a model that is not blessed is pushed all the same.
     """
-    folds: list[dict[str, Any]] = [
-        {"fold": i, "n": len({r.case_id for r in fold_rows}), "scores": aggregate(fold_rows)}
-        for i, fold_rows in sorted(rows.items())
-    ]
-    scores = aggregate([r for fold_rows in rows.values() for r in fold_rows])
-    if "image_auroc" in scores:
-        values = [f["scores"]["image_auroc"]["mean"] for f in folds]
-        over_folds = summarise([v for v in values if v is not None])
-        scores["image_auroc"] = over_folds | {"n": scores["image_auroc"]["n"]}
-    return {"folds": folds, "scores": scores}
 
-
-def check_gate(config: GateConfig, info: DatasetInfo) -> None:
-    """Raises ValueError unless the gate asks for scores that cases of the dataset get."""
-    known = score_names(info)
-    allowed = f"one of {known} for dataset {info.name!r}"
-    require(config.select in known, "gate.select", config.select, allowed)
-    for name in config.thresholds:
-        require(name in known, "gate.thresholds", name, allowed)
-
-
-def bless(scores: Scores, config: GateConfig) -> tuple[bool, list[str]]:
-    """Compares the scores with the thresholds.
-
-    Returns:
-      Whether all are reached, and a sentence per threshold (or one that says that there is none).
-    """
-    if not config.thresholds:
-        return False, ["No thresholds are set (gate.thresholds), so no model can be blessed."]
-    verdicts = [_judge(n, scores.get(n), b) for n, b in sorted(config.thresholds.items())]
-    return all(ok for ok, _ in verdicts), [sentence for _, sentence in verdicts]
-
-
-def _judge(name: str, score: Mapping[str, Any] | None, bound: float) -> tuple[bool, str]:
-    if score is None:
-        return False, f"{name} is no score of this dataset: correct gate.thresholds."
-    if score["mean"] is None:
-        return (
-            False,
-            f"{name} has no value (no case that it is defined for), at least {bound} is required.",
-        )
-    mean, ok = score["mean"], score["mean"] >= bound
-    # 4 decimals, or as many as it takes to tell the two numbers apart
-    d = next((d for d in range(4, 17) if f"{mean:.{d}f}" != f"{bound:.{d}f}"), 4)
-    verb = "reaches" if ok else "is below"
-    return ok, f"{name}: mean {mean:.{d}f} of {score['n']} {verb} the threshold {bound:.{d}f}."
-
-
-def best_fold(folds: Sequence[Mapping[str, Any]], metric: str) -> int:
-    """The fold with the largest mean of `metric`; the first of them, and fold 0 where none has one.
-
-    Raises:
-      ValueError: No fold knows the metric.
-    """
-    if not any(metric in f["scores"] for f in folds):
-        known = sorted({name for f in folds for name in f["scores"]})
-        raise ValueError(f"gate.select must be one of {known}, got {metric!r}")
-    means = [f["scores"].get(metric, {}).get("mean") for f in folds]
-    return max(range(len(folds)), key=lambda i: -1.0 if means[i] is None else means[i])
+    gate: GateConfig
+    evaluation: EvaluationConfig
+    force: bool = False
 
 
 class CrossValidationSpec(ComponentSpec):
-    """Inputs (one model and one evaluation per fold, by name), outputs and parameters."""
+    """Inputs (one evaluation per fold, by name), outputs and parameters."""
 
     PARAMETERS = {
         "folds": ExecutionParameter(type=int),
         "config": ExecutionParameter(type=str),
+        "evaluation_config": ExecutionParameter(type=str),
+        "force": ExecutionParameter(type=int),
         "fingerprint": ExecutionParameter(type=str),
     }
-    INPUTS = (
-        {"examples": ChannelParameter(type=standard_artifacts.Examples)}
-        | fold_inputs("model", standard_artifacts.Model)
-        | fold_inputs("evaluation", standard_artifacts.ModelEvaluation)
-    )
-    OUTPUTS = {
+    INPUTS = {
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
         "model": ChannelParameter(type=standard_artifacts.Model),
+        "tested": ChannelParameter(type=standard_artifacts.ModelEvaluation, optional=True),
+        "baseline": ChannelParameter(type=standard_artifacts.ModelEvaluation, optional=True),
+    } | fold_inputs("evaluation", standard_artifacts.ModelEvaluation)
+    OUTPUTS = {
         "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
     }
 
 
 class CrossValidationExecutor(base_executor.BaseExecutor):
-    """Writes `result.json`, the blessing and a copy of the chosen model."""
+    """Writes `result.json` and the blessing."""
 
     def Do(  # noqa: N802
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> None:
-        """Joins the folds and checks that every case was scored once."""
+        """Joins the folds, checks that every case was scored once, and judges."""
         config = from_json(GateConfig, exec_properties["config"])
-        folds = range(int(exec_properties["folds"]))
-        uris = [artifact_utils.get_single_uri(input_dict[f"evaluation_{i}"]) for i in folds]
-        rows = {i: read_rows(uri) for i, uri in zip(folds, uris, strict=True)}
-        cohort = read_json(artifact_utils.get_single_uri(input_dict["examples"]), COHORT)
-        result = join_folds(rows) | {"cases": count_cases(cohort, rows)}
-        blessed, reasons = bless(result["scores"], config)
-        chosen = best_fold(result["folds"], config.select)
-        result |= {"blessed": blessed, "reasons": reasons, "chosen_fold": chosen}
-        result |= {"select": config.select, "thresholds": config.thresholds}
-        evaluation = artifact_utils.get_single_uri(output_dict["evaluation"])
-        write_text(Path(evaluation) / RESULT, json.dumps(result, indent=1))
-        _write_blessing(artifact_utils.get_single_instance(output_dict["blessing"]), result)
-        _copy_model(
-            artifact_utils.get_single_uri(input_dict[f"model_{chosen}"]),
-            artifact_utils.get_single_uri(output_dict["model"]),
-        )
+        scoring = from_json(EvaluationConfig, exec_properties["evaluation_config"])
+        folds = [
+            read_cases(_uri(input_dict, f"evaluation_{i}"))
+            for i in range(int(exec_properties["folds"]))
+        ]
+        cases = count_cases(read_json(_uri(input_dict, "examples"), COHORT), folds)
+        evidence = make_evidence(folds, scoring.statistics)
+        result = join_folds(evidence, scoring.slices) | {"cases": cases}
+        deploy = read_json(_uri(input_dict, "model"), CANDIDATE)
+        compared = None
+        if config.max_drop is not None:
+            compared = _read_comparison(input_dict, evidence, result)
+        gate = bless(evidence, config, deploy["mode"], compared=compared)
+        gate["forced"] = bool(exec_properties["force"]) and not gate["blessed"]
+        gate["reasons"] += [_FORCED] if gate["forced"] else []
+        result |= {"gate": gate, "deploy": deploy}
+        target = Path(_uri(output_dict, "evaluation")) / RESULT
+        write_text(target, json.dumps(result, indent=1, allow_nan=False))
+        _write_blessing(artifact_utils.get_single_instance(output_dict["blessing"]), gate)
 
 
-def count_cases(cohort: Mapping[str, Any], rows: Mapping[int, Sequence[Row]]) -> dict[str, Any]:
+def _uri(artifacts: Artifacts, name: str) -> str:
+    return artifact_utils.get_single_uri(artifacts[name])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What the new model is compared with, and its own scores of the same held-out cases."""
+
+    new: Evidence
+    deployed: Deployed
+
+
+def _read_comparison(inputs: Artifacts, evidence: Evidence, result: Mapping[str, Any]) -> Compared:
+    """The scores of the deployed model, and of the new one on `test` where there is that split."""
+    folder = _uri(inputs, "baseline")
+    deployed = Deployed(**read_json(folder, BASELINE), cases=tuple(read_cases(folder)))
+    if deployed.split != TEST:
+        return Compared(new=evidence, deployed=deployed)
+    threshold = result["scores"]["threshold"]
+    new = Evidence(
+        folds=[read_cases(_uri(inputs, "tested"))],
+        thresholds=[0.5 if threshold is None else threshold],
+        statistics=evidence.statistics,
+    )
+    return Compared(new=new, deployed=deployed)
+
+
+def join_folds(evidence: Evidence, columns: Sequence[str]) -> dict[str, Any]:
+    """Scores of every fold, of all cases together, and of the cases by what columns say of them.
+
+    Returns:
+      `folds`: list of {`fold`, `n`, `scores`}; `scores`; `slices`: column -> value -> scores.
+    """
+    folds = [_score(evidence.fold(i)) for i in range(len(evidence.folds))]
+    slices = score_slices(evidence.folds, columns, evidence.statistics)
+    return {
+        "folds": [
+            {"fold": i, "n": scores.n, "scores": cohort_to_dict(scores)}
+            for i, scores in enumerate(folds)
+        ],
+        "scores": cohort_to_dict(_score(evidence)),
+        "slices": {
+            column: {value: cohort_to_dict(scores) for value, scores in values.items()}
+            for column, values in slices.items()
+        },
+    }
+
+
+def _score(evidence: Evidence) -> CohortScores:
+    return score_cohort(evidence.folds, evidence.statistics, thresholds=evidence.thresholds)
+
+
+def bless(
+    evidence: Evidence, config: GateConfig, mode: str, *, compared: Compared | None = None
+) -> dict[str, Any]:
+    """Judges all rules.
+
+    Args:
+      evidence: The folds.
+      config: The rules.
+      mode: How the model to be deployed was made.
+      compared: For gate.max_drop, where it is set.
+
+    Returns:
+      `gate` of `result.json`, but for `forced`.
+    """
+    blessed, verdicts = judge(evidence, config)
+    baseline = None
+    if compared is not None:
+        verdict, baseline = judge_drop(compared.new, compared.deployed, config)
+        blessed, verdicts = blessed and verdict.passed, [*verdicts, verdict]
+    reasons = [NO_RULES] if not config.rules else []
+    reasons += [v.sentence for v in verdicts]
+    notes = {"refit": [_REFIT], "ensemble": [_ENSEMBLE], "best-fold": []}[mode]
+    return {
+        "blessed": blessed,
+        "reasons": reasons + notes,
+        "rules": [asdict(v) for v in verdicts],
+        "baseline": baseline,
+    }
+
+
+def count_cases(cohort: Mapping[str, Any], folds: Sequence[Sequence[CaseScores]]) -> dict[str, Any]:
     """Counts listed, excluded, held-out (`test`) and scored cases.
 
     Raises:
       RuntimeError: A case of a fold was not scored.
     """
-    for fold, fold_rows in rows.items():
-        check_counts(cohort["splits"][fold_name(fold)], fold_rows)
-    scored = {r.case_id for fold_rows in rows.values() for r in fold_rows}
+    for number, cases in enumerate(folds):
+        check_counts(cohort["splits"][fold_name(number)], cases)
     return {
         "listed": cohort["listed"],
-        "scored": len(scored),
+        "scored": sum(map(len, folds)),
         "excluded": len(cohort["excluded"]),
-        "test": len(cohort["splits"].get("test", [])),
+        "test": len(cohort["splits"].get(TEST, [])),
         "exclusions": cohort["excluded"],
     }
 
 
-def _write_blessing(blessing: types.Artifact, result: Mapping[str, Any]) -> None:
-    """The file and the property that TFX's Pusher looks for."""
-    name = "BLESSED" if result["blessed"] else "NOT_BLESSED"
-    write_text(Path(blessing.uri) / name, "\n".join(result["reasons"]) + "\n")
-    blessing.set_int_custom_property("blessed", int(result["blessed"]))
+def _write_blessing(blessing: types.Artifact, gate: Mapping[str, Any]) -> None:
+    """The file with the reasons, and the properties.
 
-
-def _copy_model(source: str, target: str) -> None:
-    io_utils.copy_dir(path_utils.serving_model_dir(source), path_utils.serving_model_dir(target))
+    TFX's Pusher asks for the property `blessed` alone: a forced push sets it too, and `forced`
+    tells it from a blessing.
+    """
+    name = "BLESSED" if gate["blessed"] else "FORCED" if gate["forced"] else "NOT_BLESSED"
+    write_text(Path(blessing.uri) / name, "\n".join(gate["reasons"]) + "\n")
+    blessing.set_int_custom_property("blessed", int(gate["blessed"] or gate["forced"]))
+    blessing.set_int_custom_property("forced", int(gate["forced"]))
 
 
 class CrossValidation(base_component.BaseComponent):
@@ -175,10 +223,12 @@ class CrossValidation(base_component.BaseComponent):
 
     Args:
       examples: Of CaseGen, which knows who is in which fold.
-      models: One per fold.
       evaluations: One per fold.
-      config: Thresholds, and the score that chooses the model.
-      fingerprint: Hash of the code that scores.
+      model: Of Candidate.
+      compared: `tested` and `baseline`: scores of the new and of the deployed model on the held-out
+        cases, where gate.max_drop is set; else empty.
+      settings: The gate, and how cases are summed up and sliced.
+      fingerprint: Hash of the code that judges.
     """
 
     SPEC_CLASS = CrossValidationSpec
@@ -187,23 +237,26 @@ class CrossValidation(base_component.BaseComponent):
     def __init__(
         self,
         examples: types.BaseChannel,
-        models: Sequence[types.BaseChannel],
         evaluations: Sequence[types.BaseChannel],
         *,
-        config: GateConfig,
+        model: types.BaseChannel,
+        compared: Mapping[str, types.BaseChannel],
+        settings: JudgeSettings,
         fingerprint: str,
     ):
-        named = {f"model_{i}": m for i, m in enumerate(models)}
-        named |= {f"evaluation_{i}": e for i, e in enumerate(evaluations)}
+        named = {f"evaluation_{i}": e for i, e in enumerate(evaluations)}
         super().__init__(
             CrossValidationSpec(
                 examples=examples,
-                folds=len(models),
-                config=to_json(config),
+                model=model,
+                folds=len(evaluations),
+                config=to_json(settings.gate),
+                evaluation_config=to_json(settings.evaluation),
+                force=int(settings.force),
                 fingerprint=fingerprint,
-                model=types.Channel(type=standard_artifacts.Model),
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
                 evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),
                 **named,
+                **compared,
             )
         )

@@ -15,6 +15,10 @@ SCORES = "scores.json"
 PICTURES = "pictures"
 PREDICTIONS = "predictions"
 RESULT = "result.json"
+CANDIDATE = "candidate.json"
+"""Beside the model to be deployed: how it was made, and which folds are in it."""
+BASELINE = "baseline.json"
+"""Which deployed model a new one is compared with, or why with none."""
 REPORT = "report.html"
 
 

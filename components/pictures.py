@@ -71,8 +71,8 @@ def write_picture(
     assert record.label is not None
     colours = label_colours(info)
     label = canonical_label(record.label, info)
-    shown, truth, predicted = _slice(_shown(record.image, info), label, prediction)
-    plain = _to_8_bit(shown)
+    shown, truth, predicted = _slice(shown_channels(record.image, info), label, prediction)
+    plain = np.broadcast_to(to_8_bit(shown), (*shown.shape[:2], 3))
     overlays = (overlay(plain, truth, colours), overlay(plain, predicted, colours))
     panels = [_enlarge(p) for p in (plain, *overlays)]
     gap = np.full((_HEIGHT, _GAP, 3), 255, np.uint8)
@@ -81,7 +81,7 @@ def write_picture(
         Image.fromarray(image).save(temporary, format="PNG")
 
 
-def _shown(image: NDArray[np.generic], info: DatasetInfo) -> NDArray[np.generic]:
+def shown_channels(image: NDArray[np.generic], info: DatasetInfo) -> NDArray[np.generic]:
     """What is shown of an image [*S, C]: its three colours, or its last channel: [*S, 3 or 1]."""
     names = tuple(c.lower() for c in info.channels)
     return image if info.rank == 2 and names in _RGB else image[..., -1:]
@@ -106,12 +106,12 @@ def _slice(
     return image[:, :, z].swapaxes(0, 1), truth[..., z].T, prediction[..., z].T
 
 
-def _to_8_bit(image: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Stretches the contrast of [H, W, 3 or 1], all channels alike: uint8 [H, W, 3]."""
+def to_8_bit(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Stretches the contrast of [*S, C] between percentiles 0.5 and 99.5, all channels alike."""
     values = image.astype(np.float32)
     low, high = np.percentile(values, (0.5, 99.5))
     unit = np.clip((values - low) / max(float(high - low), 1e-6), 0, 1)
-    return np.broadcast_to((255 * unit).astype(np.uint8), (*image.shape[:2], 3))
+    return (255 * unit).astype(np.uint8)
 
 
 def overlay(

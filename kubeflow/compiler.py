@@ -39,8 +39,11 @@ def make_spec(config: RunConfig, cluster: ClusterConfig) -> Spec:
     )
     job = runner.run(_make_pipeline(config, cluster), write_out=False)
     spec: Spec = job["pipelineSpec"]
+    always = ["Baseline"]  # what is deployed changes outside of the run
     if not cluster.data_version:
-        del tasks(spec)["CaseGen"]["cachingOptions"]
+        always.append("CaseGen")
+    for name in tasks(spec).keys() & {*always}:
+        del tasks(spec)[name]["cachingOptions"]
     return spec
 
 
@@ -55,6 +58,7 @@ def _make_pipeline(config: RunConfig, cluster: ClusterConfig) -> tfx.dsl.Pipelin
         serving=f"{cluster.serving}/{config.name}",
         state=f"{cluster.state}/{config.name}",
         data_fingerprint=cluster.data_version,
+        deployed=None,
     )
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,

@@ -13,6 +13,8 @@ COMMANDS = {
         "pipeline.run_command",
         "ingest, train by folds, evaluate, gate and push, on this machine",
     ),
+    "report": ("pipeline.report_command", "make the page of a finished run again"),
+    "compare": ("pipeline.compare_command", "two runs side by side: which is better, and surely?"),
     "train": ("pipeline.train_command", "train one fold, or all data, on the records of a run"),
     "check": ("pipeline.check_command", "tell what is wrong with a cohort, or new in new data"),
     "drift": ("pipeline.drift_command", "tell whether the cohorts of two runs are of one kind"),

@@ -40,8 +40,21 @@ CODE = {
         *("components.pictures", "components.split_scoring", "trainer.metrics"),
         "trainer.reference.metrics",
     ),
-    "CrossValidation": ("components.cross_validation", "trainer.metrics"),
-    "Report": ("components.pictures", "components.report", "trainer.metrics"),
+    "RefitBudget": ("components.refit",),
+    "Candidate": (
+        *("components.candidate", "components.gate", "components.gate_config"),
+        "components.origin",
+    ),
+    "Baseline": ("components.baseline",),
+    "HeldOut": ("components.held_out",),
+    "CrossValidation": (
+        *("components.cross_validation", "components.gate_drop", "trainer.metrics"),
+    ),
+    "Report": (
+        *("beam_preprocess.cohort_check", "beam_preprocess.cohort_summary"),
+        *("beam_preprocess.examine_cases", "components.file_names", "components.pictures"),
+        *("components.report", "components.web", "trainer.metrics"),
+    ),
 }
 """Node -> the modules and packages whose code decides what it writes.
 
@@ -82,7 +95,7 @@ def _sources(modules: Iterable[str], *, without: Collection[str] = ()) -> list[P
             raise ModuleNotFoundError(f"module {module} is missing, whose code a node runs")
         if spec.submodule_search_locations:
             package = Path(spec.origin).parent
-            below = (p for p in package.rglob("*") if p.suffix in (".py", ".html", ".css"))
+            below = (p for p in package.rglob("*") if p.suffix in (".py", ".html", ".css", ".js"))
             files += sorted(p for p in below if not {*p.relative_to(package).parts} & {*without})
         else:
             files.append(Path(spec.origin))

@@ -15,10 +15,13 @@ from tfx.utils import path_utils
 from beam_preprocess.atomic import write_text
 from beam_preprocess.fingerprint import fingerprint_folder
 from components.artifacts import COHORT_STATISTICS, REPORT, RESULT, read_json
+from components.origin import list_deployments
+from components.report.lineage import Lineage
+from components.report.page import replace_lineage
 from pipeline.config import RunConfig
 from pipeline.config_text import config_text
 from pipeline.console import adopt_frameworks, set_up_logging
-from pipeline.lineage import NodeRun, read_last_run
+from pipeline.lineage import NodeRun, read_last_run, read_lineage
 from pipeline.pipeline import BEAM_ARGS, Places, check_config, create_pipeline
 from pipeline.run_folder import ARTIFACTS, CONFIG_FILE, METADATA, STATE, RunError, hold
 from pipeline.served import ensure_served
@@ -30,8 +33,12 @@ _MAX_WORKERS = 8  # each holds a whole case or two
 _log = logging.getLogger(__name__)
 
 
-def run(config: RunConfig) -> int:
+def run(config: RunConfig, *, force: bool = False) -> int:
     """Runs the pipeline, writes `summary.json` and prints the table. Returns the exit status.
+
+    Args:
+      config: Of the run.
+      force: Whether a model that is not blessed is pushed all the same.
 
     Raises:
       RunError: A node failed; the message is that of its error, the whole trace is in the log file.
@@ -42,15 +49,18 @@ def run(config: RunConfig) -> int:
     check_config(config)
     output = Path(config.output).absolute()
     with hold(output):
-        nodes = _run_pipeline(config, output)
-        summary = _summarise(nodes, output, seconds=time.monotonic() - started)
+        nodes, lineage = _run_pipeline(config, output, force=force)
+        _copy_report(nodes, output, lineage)
+        summary = _summarise(nodes, output, config, seconds=time.monotonic() - started)
         write_text(output / SUMMARY, json.dumps(asdict(summary), indent=1))
     sys.stdout.write(summary_table(summary) + "\n")
-    return EXIT_DONE if summary.blessed else EXIT_NOT_BLESSED
+    return EXIT_DONE if summary.model else EXIT_NOT_BLESSED
 
 
-def _run_pipeline(config: RunConfig, output: Path) -> dict[str, NodeRun]:
-    """Runs all nodes. What an earlier run left as its result is removed first."""
+def _run_pipeline(
+    config: RunConfig, output: Path, *, force: bool
+) -> tuple[dict[str, NodeRun], Lineage]:
+    """Runs all nodes, and tells what they did. An earlier run's result is removed first."""
     set_up_logging(output / "logs" / "run.log")
     adopt_frameworks()
     for name in (SUMMARY, REPORT):
@@ -63,7 +73,7 @@ def _run_pipeline(config: RunConfig, output: Path) -> dict[str, NodeRun]:
     pipeline = tfx.dsl.Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(output / ARTIFACTS),
-        components=create_pipeline(config, _places(config, output)),
+        components=create_pipeline(config, _places(config, output), force=force),
         metadata_connection_config=connection,
         beam_pipeline_args=list(BEAM_ARGS),
         enable_cache=True,
@@ -73,7 +83,8 @@ def _run_pipeline(config: RunConfig, output: Path) -> dict[str, NodeRun]:
     except Exception as e:
         logging.getLogger("tfx").exception("the run failed")
         raise RunError(f"{e}\nthe whole story is in {output / 'logs' / 'run.log'}") from e
-    return read_last_run(MetadataStore(connection))
+    store = MetadataStore(connection)
+    return read_last_run(store), read_lineage(store)
 
 
 def _places(config: RunConfig, output: Path) -> Places:
@@ -87,26 +98,33 @@ def _places(config: RunConfig, output: Path) -> Places:
             output / STATE / "file-hashes.json",
             more=[Path(p) for p in (config.data.case_table, config.data.splits) if p],
         ),
+        deployed=list_deployments(output / "serving"),
     )
 
 
-def _summarise(nodes: dict[str, NodeRun], output: Path, *, seconds: float) -> Summary:
-    """Reads the results of a run's artifacts; copies the report to where a user looks for it."""
-    result = read_json(nodes["CrossValidation"].outputs["evaluation"], RESULT)
-    report = output / REPORT
+def _copy_report(nodes: dict[str, NodeRun], output: Path, lineage: Lineage) -> None:
+    """Copies the report to where a user looks for it, now with the lineage of the whole run."""
     page = Path(nodes["Report"].outputs["report"]) / REPORT
-    write_text(report, page.read_text(encoding="utf-8"))
-    chosen = Path(path_utils.serving_model_dir(nodes["CrossValidation"].outputs["model"]))
-    model = str(ensure_served(chosen, output / "serving")) if result["blessed"] else None
+    write_text(output / REPORT, replace_lineage(page.read_text(encoding="utf-8"), lineage))
+
+
+def _summarise(
+    nodes: dict[str, NodeRun], output: Path, config: RunConfig, *, seconds: float
+) -> Summary:
+    """Reads the results of a run's artifacts."""
+    result = read_json(nodes["CrossValidation"].outputs["evaluation"], RESULT)
+    gate, serving = result["gate"], output / "serving"
+    chosen = Path(path_utils.serving_model_dir(nodes["Candidate"].outputs["model"]))
+    pushed = gate["blessed"] or gate["forced"]
     return Summary(
-        blessed=result["blessed"],
-        reasons=result["reasons"],
-        scores=result["scores"],
-        folds=result["folds"],
-        cases=result["cases"],
+        blessed=gate["blessed"],
+        forced=gate["forced"],
+        reasons=gate["reasons"],
+        **{name: result[name] for name in ("scores", "folds", "slices", "cases", "gate", "deploy")},
+        level=config.evaluation.statistics.level,
         cohort_statistics=str(Path(nodes["CaseGen"].outputs["examples"]) / COHORT_STATISTICS),
-        model=model,
-        report=str(report),
+        model=str(ensure_served(chosen, serving)) if pushed else None,
+        report=str(output / REPORT),
         logs=str(output / STATE),
         nodes=describe_nodes(nodes),
         seconds=round(seconds, 1),

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -19,7 +19,7 @@ from trainer.tracking_config import require_libraries
 
 NETWORK_SECTIONS = ("model", "trainer", "inference")
 """Sections of a config that may differ on the same records: the others decide what those are."""
-_NO_FIELDS = {"h", "help", "recipe", "config", "print-config"}
+_NO_FIELDS = {"h", "help", "recipe", "config", "print-config", "force"}
 """Options that are no fields of a config: a YAML file cannot hold them."""
 
 
@@ -138,7 +138,8 @@ def _check_file(path: str, parser: ArgumentParser) -> None:
 
 
 def _check_section(values: object, parser: ArgumentParser, section: str = "") -> None:
-    """Raises ValueError unless `values` are fields that the parser knows, none of them null.
+    """Raises ValueError unless `values` are fields that the parser knows, none of them null
+    but those that may be.
 
     jsonargparse lets null through, and anything in place of a section.
     """
@@ -151,12 +152,20 @@ def _check_section(values: object, parser: ArgumentParser, section: str = "") ->
             raise ValueError(f"there is no field '{name}'")
         if any(other.startswith(f"{name}.") for other in fields):
             _check_section(value, parser, name)
-        else:
+        elif name not in _optional(parser):
             require(value is not None, name, None, "set to a value, or left out")
 
 
 def _names(parser: ArgumentParser) -> set[str]:
-    return {o.lstrip("-") for a in parser._actions for o in a.option_strings}
+    """All options, but those that jsonargparse adds to lists of dataclasses (gate.rules.help)."""
+    names = {o.lstrip("-") for a in parser._actions for o in a.option_strings}
+    return {n for n in names if not n.endswith(".help")}
+
+
+def _optional(parser: ArgumentParser) -> set[str]:
+    """The fields that may be null."""
+    types = {n.dest: get_args(getattr(n, "_typehint", None)) for n in parser._actions}
+    return {name for name, members in types.items() if type(None) in members}
 
 
 def _fields(parser: ArgumentParser) -> set[str]:
@@ -172,8 +181,21 @@ _UNKNOWN = re.compile(
 """What is said of an unknown option, of a field in a file, and (by jsonargparse) in JSON."""
 
 
+_IN_LIST = re.compile(
+    r'Parser key "(?P<list>[^"]+)":\s+Problem with given class_path \S+:\s+'
+    r'(Parser key "(?P<field>[^"]+)"'
+    r"|the following arguments are required: (?P<lacks>[^\n]+)"
+    r"|Option '(?P<unknown>[^']+)' is not accepted)"
+)
+"""What is wrong in an entry of a list of dataclasses, such as gate.rules."""
+
 _WRONG_TYPE = re.compile(
     r'Parser key "(?P<field>[^"]+)":\s+Expected a (?P<type>.+)\. Got value: (?P<value>.*)', re.S
+)
+_OPTIONAL_NUMBER = re.compile(
+    r'Parser key "(?P<field>[^"]+)":\s+Does not validate against any of the Union subtypes\s+'
+    r"Subtypes: \[<class 'float'>, <class 'NoneType'>\].+Given value: (?P<value>.*)",
+    re.S,
 )
 _TYPES = {
     "<class 'int'>": "a whole number",
@@ -189,6 +211,14 @@ _TYPES = {
 
 def _explain(message: str, parser: ArgumentParser) -> str:
     """Says a type error in our words, and adds the names that an unknown one may stand for."""
+    if entry := _IN_LIST.search(message):
+        if entry["lacks"]:
+            return f"each entry of {entry['list']} must have a value of {entry['lacks']}"
+        if entry["unknown"]:
+            return f"there is no field {entry['unknown']!r} in an entry of {entry['list']}"
+        message = message.replace(f'"{entry["field"]}"', f'"{entry["list"]}.{entry["field"]}"')
+    if wrong := _OPTIONAL_NUMBER.search(message):
+        return f"{wrong['field']} must be a number or null, got {wrong['value']!r}"
     if wrong := _WRONG_TYPE.search(message):
         allowed = _TYPES.get(wrong["type"])
         if choices := re.fullmatch(r"typing\.Literal\[(.+)\]", wrong["type"]):

@@ -1,27 +1,39 @@
 """The DAG. `create_pipeline` reads from top to bottom as the design draws it; runners import it."""
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.types import BaseChannel
 
 from beam_preprocess.case import UNLABELLED, DatasetInfo
 from beam_preprocess.cohort import fold_name
+from beam_preprocess.config_io import to_json
 from beam_preprocess.datasets import get_dataset
+from components.baseline import Baseline
+from components.candidate import Candidate
 from components.case_gen import CaseGen
 from components.case_scoring import Scoring, check_slices
-from components.cross_validation import CrossValidation, check_gate
+from components.cross_validation import CrossValidation, JudgeSettings
 from components.curated_schema import CuratedSchema
 from components.data_gate import DataGate
 from components.evaluator import Evaluator
-from components.report.component import Report, Texts
+from components.gate import check_gate
+from components.held_out import HeldOut
+from components.origin import NEWEST, Deployment, version_to_beat
+from components.refit import RefitBudget
+from components.report.component import Report
+from components.report.content import Texts
 from components.transform import RecordTransform, transform_settings
 from pipeline.config import BEAM_NODES, RunConfig
 from pipeline.config_text import config_text
 from pipeline.fingerprints import code_fingerprint
 from pipeline.network import check_network, fit_network
+from trainer.config import ValidationConfig
 
 BEAM_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 NO_PACKING = "--sdk_container_image=none"
@@ -38,6 +50,8 @@ class Places:
       state: Checkpoints and staged records, which outlive a run that is killed.
       data_fingerprint: Hash of the content of the raw files; empty where they are not at hand.
       workers: How many record files CaseGen and Transform write at once, in threads.
+      deployed: The pushed versions, the newest first; None where only the nodes can look at them,
+        when they run.
     """
 
     pipeline_root: str
@@ -45,10 +59,16 @@ class Places:
     state: str
     data_fingerprint: str = ""
     workers: int = 2
+    deployed: tuple[Deployment, ...] | None = ()
 
 
-def create_pipeline(config: RunConfig, places: Places) -> list[BaseNode]:
+def create_pipeline(config: RunConfig, places: Places, *, force: bool = False) -> list[BaseNode]:
     """The nodes of a run, in the order in which they can run.
+
+    Args:
+      config: Of the run.
+      places: Where things are kept.
+      force: Whether a model that is not blessed is pushed all the same.
 
     Raises:
       ValueError: Network or gate do not suit the dataset.
@@ -70,17 +90,23 @@ def create_pipeline(config: RunConfig, places: Places) -> list[BaseNode]:
     folds = range(config.data.folds)
     trainers = [_trainer(transform, config, info, places, i) for i in folds]
     evaluators = [_evaluator(cases, trainers[i], config, info, i) for i in folds]
+    per_fold = [node for pair in zip(trainers, evaluators, strict=True) for node in pair]
+    refit = _refit(transform, trainers, config=config, info=info, places=places)
+    makers = [cases, transform, *per_fold, *refit]
+    candidate = _candidate(evaluators, refit[-1:] or trainers, config=config, makers=makers)
+    compared, channels = _comparison(cases, candidate, config=config, info=info, places=places)
     validation = CrossValidation(
         cases.outputs["examples"],
-        [t.outputs["model"] for t in trainers],
         [e.outputs["evaluation"] for e in evaluators],
-        config=config.gate,
+        model=candidate.outputs["model"],
+        compared=channels,
+        settings=JudgeSettings(gate=config.gate, evaluation=config.evaluation, force=force),
         fingerprint=code_fingerprint("CrossValidation"),
     )
-    pusher = _pusher(validation, places)
-    report = _report(trainers, evaluators, validation, config=config, info=info)
-    per_fold = [node for pair in zip(trainers, evaluators, strict=True) for node in pair]
-    nodes = [cases, *checks, record_schema, transform, *per_fold, validation, pusher, report]
+    pusher = _pusher(candidate, validation, places)
+    report = _report(cases, trainers, evaluators, validation, config=config, info=info)
+    nodes = [cases, *checks, record_schema, transform, *per_fold, *refit, candidate]
+    nodes += [*compared, validation, pusher, report]
     _set_beam_args(nodes, config, places)
     return nodes
 
@@ -108,8 +134,8 @@ def check_config(config: RunConfig) -> DatasetInfo:
     """
     info = get_dataset(config.data).info
     check_network(fit_network(config, info), info)
-    check_gate(config.gate, info)
     check_slices(config.evaluation, info, config.data.case_table)
+    check_gate(config.gate, info, config.evaluation)
     return info
 
 
@@ -168,17 +194,118 @@ def _trainer(
         transform_graph=transform.outputs["transform_graph"],
         train_args=tfx.proto.TrainArgs(splits=others),
         eval_args=tfx.proto.EvalArgs(splits=[fold_name(fold)]),
-        custom_config={
-            "dataset": asdict(info),
-            "preprocessing": asdict(config.preprocessing),
-            "model": asdict(config.model),
-            "trainer": asdict(config.trainer),
-            "inference": asdict(config.inference),
-            "state_root": places.state,
-            "title": title,
-            "fingerprint": code_fingerprint("Trainer"),
-        },
+        custom_config=_training(title, config, info, places),
     ).with_id(title)
+
+
+def _training(title: str, config: RunConfig, info: DatasetInfo, places: Places) -> dict[str, Any]:
+    """What `trainer.run_fn.run_fn` is told."""
+    return {
+        "dataset": asdict(info),
+        "preprocessing": asdict(config.preprocessing),
+        "model": asdict(config.model),
+        "trainer": asdict(config.trainer),
+        "inference": asdict(config.inference),
+        "state_root": places.state,
+        "title": title,
+        "fingerprint": code_fingerprint("Trainer"),
+    }
+
+
+def _refit(
+    transform: RecordTransform,
+    trainers: Sequence[tfx.components.Trainer],
+    *,
+    config: RunConfig,
+    info: DatasetInfo,
+    places: Places,
+) -> list[BaseNode]:
+    """Where a refit is deployed: finds its budget, and trains on all folds; else no node.
+
+    There is nobody left to validate on, and nothing to profile that the folds did not show.
+    """
+    if config.gate.deploy != "refit":
+        return []
+    trainer = config.trainer
+    budget = RefitBudget(
+        [t.outputs["model_run"] for t in trainers],
+        samples=trainer.samples,
+        validated=trainer.validation.share > 0,
+        fingerprint=code_fingerprint("RefitBudget"),
+    )
+    tracking = replace(trainer.tracking, profile_steps=())
+    trainer = replace(trainer, validation=ValidationConfig(), tracking=tracking)
+    title, splits = "Trainer-refit", [fold_name(i) for i in range(config.data.folds)]
+    node = tfx.components.Trainer(
+        run_fn="trainer.run_fn.run_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        hyperparameters=budget.outputs["hyperparameters"],
+        train_args=tfx.proto.TrainArgs(splits=splits),
+        eval_args=tfx.proto.EvalArgs(splits=splits[:1]),  # TFX asks for one; `refit` ignores it
+        custom_config=_training(title, replace(config, trainer=trainer), info, places)
+        | {"refit": True},
+    ).with_id(title)
+    return [budget, node]
+
+
+def _candidate(
+    evaluators: Sequence[Evaluator],
+    trainers: Sequence[BaseNode],
+    *,
+    config: RunConfig,
+    makers: Sequence[BaseNode],
+) -> Candidate:
+    """Makes the model to be deployed.
+
+    Its key is the hash of the parameters of all nodes that make it: data, code and config.
+    """
+    gate = config.gate
+    decides = [node.exec_properties for node in makers] + [gate.select, gate.deploy]
+    key = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
+    return Candidate(
+        [e.outputs["evaluation"] for e in evaluators],
+        [t.outputs["model"] for t in trainers],
+        config=gate,
+        key=key,
+        fingerprint=code_fingerprint("Candidate"),
+    )
+
+
+def _comparison(
+    cases: CaseGen, candidate: Candidate, *, config: RunConfig, info: DatasetInfo, places: Places
+) -> tuple[list[BaseNode], dict[str, BaseChannel]]:
+    """Where gate.max_drop is set: scores the new and the deployed model on the same cases.
+
+    Returns:
+      The nodes, and what CrossValidation gets of them.
+    """
+    if config.gate.max_drop is None:
+        return [], {}
+    key = candidate.exec_properties["key"]
+    version = NEWEST if places.deployed is None else version_to_beat(places.deployed, key)
+    baseline = Baseline(
+        candidate.outputs["model"],
+        serving=places.serving,
+        version=version,
+        info=info,
+        fingerprint=code_fingerprint("Baseline"),
+    )
+    tested, deployed = (
+        HeldOut(
+            cases.outputs["examples"],
+            node.outputs["model"],
+            folds=folds,
+            scoring=_scoring(config, info),
+            fingerprint=code_fingerprint("HeldOut"),
+        ).with_id(f"Evaluator-{name}")
+        for name, node, folds in (
+            ("candidate", candidate, 0),  # its scores of the folds are there
+            ("baseline", baseline, config.data.folds),
+        )
+    )
+    channels = {"tested": tested, "baseline": deployed}
+    return [tested, baseline, deployed], {n: c.outputs["evaluation"] for n, c in channels.items()}
 
 
 def _evaluator(
@@ -189,22 +316,29 @@ def _evaluator(
         cases.outputs["examples"],
         trainer.outputs["model"],
         split=fold_name(fold),
-        scoring=Scoring(info=info, config=config.evaluation, profile=config.preprocessing.profile),
+        scoring=_scoring(config, info),
         fingerprint=code_fingerprint("Evaluator"),
     ).with_id(f"Evaluator-fold-{fold}")
 
 
-def _pusher(validation: CrossValidation, places: Places) -> tfx.components.Pusher:
-    """Copies the chosen model to `serving/<timestamp>`, if it is blessed."""
+def _scoring(config: RunConfig, info: DatasetInfo) -> Scoring:
+    return Scoring(info=info, config=config.evaluation, profile=config.preprocessing.profile)
+
+
+def _pusher(
+    candidate: Candidate, validation: CrossValidation, places: Places
+) -> tfx.components.Pusher:
+    """Copies the model to `serving/<timestamp>`, if it is blessed, or forced."""
     destination = tfx.proto.PushDestination.Filesystem(base_directory=places.serving)
     return tfx.components.Pusher(
-        model=validation.outputs["model"],
+        model=candidate.outputs["model"],
         model_blessing=validation.outputs["blessing"],
         push_destination=tfx.proto.PushDestination(filesystem=destination),
     )
 
 
 def _report(
+    cases: CaseGen,
     trainers: list[tfx.components.Trainer],
     evaluators: list[Evaluator],
     validation: CrossValidation,
@@ -213,13 +347,17 @@ def _report(
     info: DatasetInfo,
 ) -> Report:
     return Report(
-        [e.outputs["evaluation"] for e in evaluators],
-        [t.outputs["model_run"] for t in trainers],
+        cases.outputs["examples"],
         validation.outputs["evaluation"],
+        [
+            (e.outputs["evaluation"], t.outputs["model_run"])
+            for e, t in zip(evaluators, trainers, strict=True)
+        ],
         info=info,
         texts=Texts(
             title=config.name,
             config=config_text(config),
+            evaluation=to_json(config.evaluation),
             profile=config.preprocessing.profile,
             fingerprint=code_fingerprint("Report"),
         ),

@@ -8,13 +8,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml_metadata import proto
-from ml_metadata.metadata_store import MetadataStore
-
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config import PreprocessingConfig
 from beam_preprocess.config_io import from_dict, from_json
-from pipeline.lineage import NodeRun, open_metadata, read_last_run
+from pipeline.lineage import NodeRun, open_metadata, place, read_last_run, read_parameter
 from pipeline.run_folder import ARTIFACTS
 
 FINISHED = ("ran", "cached")
@@ -48,15 +45,15 @@ def find_records(run: Path) -> RunRecords:
         nodes = read_last_run(store)
         _require_finished(nodes, run)
         settings = json.loads(
-            _property(store, nodes["Transform"].outputs[_RECORDS], "custom_config")
+            read_parameter(store, nodes["Transform"].outputs[_RECORDS], "custom_config")
         )
-        info = _property(store, nodes["RecordSchema"].outputs["schema"], "info")
+        info = read_parameter(store, nodes["RecordSchema"].outputs["schema"], "info")
     names = PreprocessingConfig.__dataclass_fields__
     return RunRecords(
         info=from_json(DatasetInfo, info),
         preprocessing=from_dict(PreprocessingConfig, {n: settings[n] for n in names}),
-        folds=_folds(_place(nodes["Transform"].outputs[_RECORDS], run)),
-        examples=_place(nodes["CaseGen"].outputs["examples"], run),
+        folds=_folds(place(nodes["Transform"].outputs[_RECORDS], run / ARTIFACTS)),
+        examples=place(nodes["CaseGen"].outputs["examples"], run / ARTIFACTS),
     )
 
 
@@ -68,20 +65,6 @@ def _require_finished(nodes: dict[str, NodeRun], run: Path) -> None:
                 f"{name} of the last run in {str(run)!r} must have finished, it is {state!r}: run"
                 " `unet-tfx run` there again, or wait for it"
             )
-
-
-def _property(store: MetadataStore, uri: str, name: str) -> str:
-    """A parameter of the node that made an artifact."""
-    [artifact, *_] = store.get_artifacts_by_uri(uri)
-    events = store.get_events_by_artifact_ids([artifact.id])
-    [maker, *_] = [e.execution_id for e in events if e.type == proto.Event.OUTPUT]
-    [execution] = store.get_executions_by_id([maker])
-    return str(execution.custom_properties[name].string_value)
-
-
-def _place(uri: str, run: Path) -> Path:
-    """Where an artifact is now: TFX keeps it in NODE/OUTPUT/ID below the run's artifacts."""
-    return run / ARTIFACTS / Path(*Path(uri).parts[-3:])
 
 
 def _folds(records: Path) -> dict[str, Path]:

@@ -1,23 +1,39 @@
 """What is left of a run: `summary.json`, and the table at the end on the terminal."""
 
 import resource
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.lineage import NodeRun
+from pipeline.score_table import score_lines
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
     """The result of a run; the fields of `summary.json`.
 
+    Scores of several cases (`CohortScores` of `trainer.metrics.cohort_scores`) are: `n`; `regions`,
+    by region the counts of empty cases and `scores`: name -> `mean`, `median`, `std`, `q25`, `q75`,
+    `low`, `high` (the interval of the mean), `n` and `n_nan`; `images`; `threshold`; `reference`.
+
     Attributes:
       blessed: Whether the model may go out.
-      reasons: A sentence per threshold.
-      scores: Score -> mean, std and n over all cases.
-      folds: Per fold its number, `n` and scores.
+      forced: Whether it was pushed though it may not.
+      reasons: A sentence per rule of the gate, and notes on what is deployed.
+      scores: Of all cases.
+      folds: Per fold its number `fold`, `n` and `scores`.
+      slices: Column -> its value -> scores.
       cases: Counts of cases listed, scored, excluded and held out (`test`).
+      gate: `blessed`, `forced` and `reasons` as above; `rules`: per rule `score`, `slice`, `on`,
+        `bound`, `value`, `n`, `passed` and `sentence`; `baseline`: null, or the comparison with the
+        deployed model: `version`, `split` (`test` or `folds`), `held_out` cases, how many of them
+        it has `seen`, `n` compared, its `scores` and the `new_scores` on those, their paired
+        `difference`, `max_drop`, `same` (weights), and the `reason` why they are not comparable.
+      deploy: `mode`, `select`, `best_fold`, and `folds`: those whose models are in what is
+        deployed.
+      level: Of the intervals.
       cohort_statistics: JSON file with the statistics of every case (`check --against`).
       model: The pushed model, or None.
       report: The HTML page.
@@ -28,10 +44,15 @@ class Summary:
     """
 
     blessed: bool
+    forced: bool
     reasons: list[str]
-    scores: dict[str, dict[str, Any]]
+    scores: dict[str, Any]
     folds: list[dict[str, Any]]
+    slices: dict[str, dict[str, Any]]
     cases: dict[str, Any]
+    gate: dict[str, Any]
+    deploy: dict[str, Any]
+    level: float
     cohort_statistics: str
     model: str | None
     report: str
@@ -54,25 +75,18 @@ def describe_nodes(nodes: Mapping[str, NodeRun]) -> dict[str, dict[str, Any]]:
 
 def summary_table(summary: Summary) -> str:
     """The scores of all cases and of every fold as text, the verdict, and where things are."""
-    heads = ["score", "mean", "std", "n", *(f"fold-{f['fold']}" for f in summary.folds)]
-    rows = [_score_row(name, summary) for name in summary.scores]
-    widths = [max(len(r[i]) for r in [heads, *rows]) for i in range(len(heads))]
-    lines = [
-        "  ".join(_align(c, w, i) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
-        for r in [heads, *rows]
-    ]
-    lines.insert(1, "  ".join("-" * w for w in widths))
     cases = summary.cases
     cached = sum(n["state"] == "cached" for n in summary.nodes.values())
     return "\n".join(
         [
             "",
-            *lines,
+            *score_lines(summary.scores, summary.folds, level=summary.level),
             "",
             f"cases      {cases['listed']} listed, {cases['scored']} scored,"
             f" {cases['excluded']} excluded, {cases['test']} held out as test",
-            f"verdict    {'BLESSED' if summary.blessed else 'NOT BLESSED'}",
-            *(f"           {reason}" for reason in summary.reasons),
+            f"verdict    {_verdict(summary)}",
+            *(line for reason in summary.reasons for line in _wrapped(reason)),
+            f"deploy     {_deploy(summary.deploy)}",
             f"model      {summary.model or 'not pushed'}",
             f"report     {summary.report}",
             f"logs       tensorboard --logdir {summary.logs}",
@@ -82,21 +96,29 @@ def summary_table(summary: Summary) -> str:
     )
 
 
-def _score_row(name: str, summary: Summary) -> list[str]:
-    score = summary.scores[name]
-    folds = [f["scores"].get(name, {}).get("mean") for f in summary.folds]
-    return [
-        name,
-        _number(score["mean"]),
-        _number(score["std"]),
-        str(score["n"]),
-        *map(_number, folds),
-    ]
+def _verdict(summary: Summary) -> str:
+    if summary.blessed:
+        return "BLESSED"
+    return "NOT BLESSED, and pushed by --force" if summary.forced else "NOT BLESSED"
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _wrapped(text: str) -> list[str]:
+    """A sentence below the word `verdict`; what follows its first line is set in by two more."""
+    return textwrap.wrap(
+        text,
+        width=100,
+        initial_indent=" " * 11,
+        subsequent_indent=" " * 13,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
-def _align(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column == 0 else cell.rjust(width)
+def _deploy(deploy: Mapping[str, Any]) -> str:
+    """What is deployed, in words."""
+    words = {
+        "best-fold": f"best-fold: the model of fold {deploy['best_fold']}",
+        "ensemble": f"ensemble: the mean of the models of {len(deploy['folds'])} folds",
+        "refit": "refit: a model that was trained on all folds",
+    }
+    return f"{words[deploy['mode']]} (best by {deploy['select']}: fold {deploy['best_fold']})"

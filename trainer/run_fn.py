@@ -26,13 +26,17 @@ def run_fn(fn_args: Any) -> None:
 
     Args:
       fn_args: TFX's `FnArgs`; used are `train_files` (the other folds), `eval_files` (this fold),
-        `serving_model_dir`, `model_run_dir` and `custom_config`: the dicts `model`, `trainer`,
+        `serving_model_dir`, `model_run_dir`, `hyperparameters` (fields of `trainer` that take the
+        place of the config's, or None) and `custom_config`: the dicts `model`, `trainer`,
         `inference`, `dataset` and `preprocessing`, each of its config, and the texts `state_root`,
-        `title` and `fingerprint`.
+        `title` and `fingerprint`; and `refit`, true where all folds are trained on: `eval_files`
+        does not count then.
     """
     given = fn_args.custom_config
+    given = given | {"trainer": given["trainer"] | (fn_args.hyperparameters or {})}
     root = Path(given["state_root"])
-    cases = stage_folds(fn_args.train_files, fn_args.eval_files, root / "staged")
+    held_out = [] if given.get("refit") else fn_args.eval_files
+    cases = stage_folds(fn_args.train_files, held_out, root / "staged")
     folder = RunFolder(path=root / _run_name(given, cases), title=given["title"])
     train_and_export(cases, given, folder, fn_args.serving_model_dir)
     beside = Path(fn_args.serving_model_dir).parent / TRAINING_CASES

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from beam_preprocess.case import TEST, UNLABELLED, DatasetInfo
@@ -21,6 +20,7 @@ from components.check_page import (
     repeated_words,
 )
 from components.check_page.histogram import histogram
+from components.web import make_environment, page_parts
 
 MOST_ROWS = 1000
 """Problems of one severity, and cases, that the page shows: more make it slow to open."""
@@ -28,7 +28,6 @@ MOST_LABELS = 8
 """Labels that get a column of their own in the table of cases."""
 _TIMES = " \N{MULTIPLICATION SIGN} "
 _FOLDER = Path(__file__).parent
-_STYLES = (_FOLDER.parent / "report" / "style.css", _FOLDER / "style.css")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +59,7 @@ def render_page(check: CohortCheck, difference: Difference | None, against: str)
       difference: How it differs from another one, or None.
       against: What the other one is called.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = make_environment(_FOLDER)
     environment.filters |= {
         "describe": describe,
         "feature_words": feature_words,
@@ -86,7 +79,7 @@ def render_page(check: CohortCheck, difference: Difference | None, against: str)
         difference_verdict=difference_verdict(difference) if difference else "",
         repeated=repeated_words(difference) if difference else "",
         against=against,
-        style=Markup("\n").join(Markup(p.read_text(encoding="utf-8")) for p in _STYLES),
+        **page_parts([_FOLDER / "style.css"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Charts of the report as inline SVG: loss over steps, and how every score spreads over the cases.
+"""Charts of the report as inline SVG: training curves, and how scores spread over the cases.
 
 Colours and text sizes are classes in `style.css`, so that the charts follow its light, dark,
 narrow and printed layouts; lengths are SVG user units. All that comes from outside is escaped.
@@ -16,9 +16,6 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 28, 12, 54
 _EDGE = 16
 _ROW, _BOX, _TAIL = 46, 16, 28
 _COLOURS, _DASHES = 5, 4
-_TITLE = (
-    "Training loss over steps, one line per fold. The list below gives the last loss of every fold."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +24,7 @@ class Curve:
 
     Attributes:
       name: What the line is called, such as `Fold 0`.
-      points: (step, mean loss since the point before), by rising step; may be empty.
+      points: (step, value), by rising step; may be empty.
     """
 
     name: str
@@ -67,12 +64,18 @@ def nice_ticks(low: float, high: float, *, smallest: float = 0.0, most: int = 6)
     return [round(i * step, 12) for i in range(first, max(last, first + 1) + 1)]
 
 
-def loss_chart(curves: Sequence[Curve]) -> Markup:
-    """Loss over steps with a legend; a sentence instead where no curve has a point."""
+def line_chart(curves: Sequence[Curve], *, what: str, none: str) -> Markup:
+    """A value over the steps of training, a line per fold, with a legend.
+
+    Args:
+      curves: One per fold.
+      what: Name of the value.
+      none: Sentence that stands there where no curve has a point.
+    """
     points = [point for curve in curves for point in curve.points]
     if not points:
-        return Markup('<p class="note">No training history was recorded.</p>')
-    y_ticks = nice_ticks(min(0.0, *(loss for _, loss in points)), max(loss for _, loss in points))
+        return Markup('<p class="note">{}</p>').format(none)
+    y_ticks = nice_ticks(min(0.0, *(y for _, y in points)), max(y for _, y in points))
     x_ticks = nice_ticks(0, max(step for step, _ in points), smallest=1)
     x = Axis(low=0, high=x_ticks[-1], start=_LEFT, end=WIDTH - _RIGHT)
     y = Axis(low=y_ticks[0], high=y_ticks[-1], start=HEIGHT - _BOTTOM, end=_TOP)
@@ -80,10 +83,13 @@ def loss_chart(curves: Sequence[Curve]) -> Markup:
         *(_rule(y.place(tick), _number(tick)) for tick in y_ticks),
         *(_x_tick(x.place(tick), y.start, _number(tick), top=y.start + 4) for tick in x_ticks),
         *(_line(curve, index, x=x, y=y) for index, curve in enumerate(curves)),
-        _axes(x, y),
+        _axes(x, y, what),
     ]
     legend = Markup("").join(_legend_item(curve, i) for i, curve in enumerate(curves))
-    chart = _svg(HEIGHT, _TITLE, parts)
+    title = (
+        f"{what.capitalize()} over steps, one line per fold. The list below has the last values."
+    )
+    chart = _svg(HEIGHT, title, parts)
     return chart + Markup('<ul class="legend" role="list">{}</ul>').format(legend)
 
 
@@ -114,13 +120,13 @@ def _x_tick(x: float, bottom: float, label: str, *, top: float) -> Markup:
     ).format(x=x, y=bottom, top=top, label=label)
 
 
-def _axes(x: Axis, y: Axis) -> Markup:
+def _axes(x: Axis, y: Axis, what: str) -> Markup:
     middle = (x.start + x.end) / 2, (y.start + y.end) / 2
     return Markup(
         '<path class="axis" d="M{} {}V{bottom}H{}"/>'
         '<text x="{}" y="{bottom}" dy="2.7em" text-anchor="middle">step</text>'
-        '<text transform="translate(16 {}) rotate(-90)" text-anchor="middle">loss</text>'
-    ).format(x.start, y.end, x.end, *middle, bottom=y.start)
+        '<text transform="translate(16 {}) rotate(-90)" text-anchor="middle">{}</text>'
+    ).format(x.start, y.end, x.end, *middle, what, bottom=y.start)
 
 
 def _style(index: int) -> str:
@@ -144,36 +150,49 @@ def _line(curve: Curve, index: int, *, x: Axis, y: Axis) -> Markup:
 def _legend_item(curve: Curve, index: int) -> Markup:
     last = "no history"
     if curve.points:
-        step, loss = curve.points[-1]
-        last = f"{loss:.3f} at step {_number(step)}"
+        step, value = curve.points[-1]
+        last = f"{value:.3f} at step {_number(step)}"
     return Markup(
         '<li><svg class="swatch" viewBox="0 0 36 8" aria-hidden="true">'
         '<path class="{}" d="M0 4H36"/></svg><span>{} <small>{}</small></span></li>'
     ).format(_style(index), curve.name, last)
 
 
-def spread_chart(values: Mapping[str, Sequence[float]]) -> Markup:
-    """A row per score: a tick per case, a box from first to third quartile, a bar at the median.
+def spread_chart(
+    values: Mapping[str, Sequence[float]], *, share: bool = True, unit: str = ""
+) -> Markup:
+    """A row per name: a tick per case, a box from first to third quartile, a bar at the median.
 
     Args:
-      values: Score -> its values, 0 to 1, one per case; scores without values are left out.
+      values: Name -> its values, one per case; names without values are left out.
+      share: Whether the axis goes from 0 to 1, at least.
+      unit: Of the values; empty where they have none.
     """
     drawn = {name: v for name, v in values.items() if len(v)}
     if not drawn:
-        return Markup('<p class="note">No case has a score.</p>')
-    x = Axis(low=0, high=1, start=_EDGE, end=WIDTH - _EDGE)
+        return Markup('<p class="note">No case has a value.</p>')
+    lows, highs = [min(v) for v in drawn.values()], [max(v) for v in drawn.values()]
+    ticks = nice_ticks(min(0.0, *lows), max(float(share), *highs))
+    x = Axis(low=ticks[0], high=ticks[-1], start=_EDGE, end=WIDTH - _EDGE)
     bottom = _ROW * len(drawn) + 4
     parts = [
-        *(_x_tick(x.place(tick / 5), bottom, f"{tick / 5:g}", top=0) for tick in range(6)),
-        *(_spread_row(name, v, x=x, top=_ROW * i) for i, (name, v) in enumerate(drawn.items())),
+        *(_x_tick(x.place(tick), bottom, _number(tick), top=0) for tick in ticks),
+        *(
+            _spread_row(name, v, x=x, top=_ROW * i, decimals=1 if unit else 3)
+            for i, (name, v) in enumerate(drawn.items())
+        ),
     ]
-    return _svg(bottom + _TAIL, "Spread of every score over the cases, from 0 to 1.", parts)
+    scale = f", in {unit}" if unit else ""
+    return _svg(bottom + _TAIL, f"Spread over the cases{scale}, a row per region.", parts)
 
 
-def _spread_row(name: str, values: Sequence[float], *, x: Axis, top: float) -> Markup:
+def _spread_row(
+    name: str, values: Sequence[float], *, x: Axis, top: float, decimals: int
+) -> Markup:
     q1, median, q3 = np.percentile(values, (25, 50, 75)).tolist()
     box = top + _ROW - _BOX - 4
     ticks = "".join(f"M{at:g} {box:g}v{_BOX}" for at in sorted({x.place(v) for v in values}))
+    shown = [f"{v:.{decimals}f}" for v in (median, q1, q3)]
     return Markup(
         '<text class="row-name" x="{x0}" y="{text}">{name}</text>'
         '<text class="over" x="{x1}" y="{text}" text-anchor="end">{summary}</text>'
@@ -184,7 +203,7 @@ def _spread_row(name: str, values: Sequence[float], *, x: Axis, top: float) -> M
         x1=x.end,
         text=box - 7,
         name=name,
-        summary=f"median {median:.3f}, quartiles {q1:.3f} to {q3:.3f}",
+        summary=f"median {shown[0]}, quartiles {shown[1]} to {shown[2]}",
         a=x.place(q1),
         box=box,
         width=round(max(x.place(q3) - x.place(q1), 1), 1),

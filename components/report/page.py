@@ -1,192 +1,192 @@
-"""The report as data, and the page made of it: reads its template and style sheet alone."""
+"""The report as HTML: reads its templates, style sheets and scripts alone."""
 
-import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from components.report import PROFILES, sort_scores
-from components.report.charts import Curve, loss_chart, spread_chart
+from beam_preprocess.cohort_summary import summarise_statistics
+from components.pictures import label_colours
+from components.report import tables
+from components.report.charts import line_chart, spread_chart
+from components.report.content import ReportData
+from components.report.lineage import Lineage, artifact_words, lineage_graph
+from components.report.model_card import make_card
+from components.report.words import (
+    DEPLOY_MODES,
+    EMPTY_POLICIES,
+    ONE_EMPTY,
+    PROFILES,
+    apart,
+    define_regions,
+    full_name,
+    number,
+    region_name,
+    score_name,
+    sort_regions,
+)
+from components.web import DASH, FOLDER, json_block, make_environment, page_parts
+from trainer.metrics.definitions import DEFINITIONS
 
+MOST_BYTES = 15_000_000
+"""Of a page: what a browser opens at once, and a mail server lets through."""
+MOST_CASES = 1000
+"""In the table of cases: more make a page slow to open."""
 _FOLDER = Path(__file__).parent
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """Mean and population standard deviation of `n` values; None where there is no value."""
-
-    mean: float | None
-    std: float | None
-    n: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreRow:
-    """One line of the table of scores.
-
-    Attributes:
-      name: Of the score.
-      overall: Over all cases.
-      folds: One per fold, in order.
-      values: One per case that has the score, 0 to 1; empty where it is no score of a case.
-    """
-
-    name: str
-    overall: Score
-    folds: tuple[Score, ...]
-    values: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Threshold:
-    """A score, the smallest mean that the gate accepts, and the mean that was measured."""
-
-    name: str
-    bound: float
-    mean: float | None
-
-    @property
-    def reached(self) -> bool:
-        """Whether the measured mean is at least the bound."""
-        return self.mean is not None and self.mean >= self.bound
-
-    @property
-    def decimals(self) -> int:
-        """3, or as many as it takes to tell the mean from the bound: 0.7996 is not 0.800."""
-        if self.mean is None or self.mean == self.bound:
-            return 3
-        differing = (d for d in range(3, 17) if f"{self.mean:.{d}f}" != f"{self.bound:.{d}f}")
-        return next(differing, 3)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counts:
-    """Numbers of cases; `exclusions` is case id -> reason of those left out by the config."""
-
-    listed: int
-    scored: int
-    test: int
-    exclusions: Mapping[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """Image, truth and prediction of one case.
-
-    Attributes:
-      rank: `best`, `median` or `worst`, or several of them joined.
-      case_id, fold: Of the case.
-      value: Its score, 0 to 1.
-      png: The file's bytes; None where it is missing.
-    """
-
-    rank: str
-    case_id: str
-    fold: int
-    value: float
-    png: bytes | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelColour:
-    """A label value, its name, and its colour in the pictures (red, green, blue: 0 to 255)."""
-
-    value: int
-    name: str
-    colour: tuple[int, int, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportData:
-    """All that the page shows.
-
-    Attributes:
-      title: Name of the run.
-      profile: `corrected` or `reference`.
-      blessed, reasons: The verdict, and a sentence per threshold.
-      select: The score that chooses the model.
-      chosen_fold: The fold whose model is chosen.
-      thresholds, scores, counts, curves: See there.
-      definitions: Score -> what it measures.
-      picture_metric: The score that ranks the pictures; None where no case has one.
-      pictures: From best to worst.
-      labels: Legend of the pictures.
-      config: YAML of the whole run config.
-      fingerprint: Hash of the code that wrote the page.
-    """
-
-    title: str
-    profile: str
-    blessed: bool
-    reasons: tuple[str, ...]
-    select: str
-    chosen_fold: int
-    thresholds: tuple[Threshold, ...]
-    scores: tuple[ScoreRow, ...]
-    definitions: Mapping[str, str]
-    counts: Counts
-    curves: tuple[Curve, ...]
-    picture_metric: str | None
-    pictures: tuple[Picture, ...]
-    labels: tuple[LabelColour, ...]
-    config: str
-    fingerprint: str
-
-
-def make_scores(
-    result: Mapping[str, Any], values: Mapping[str, Mapping[str, float]]
-) -> tuple[ScoreRow, ...]:
-    """One row per score.
-
-    Args:
-      result: Content of `result.json`; a fold that lacks a score has it without value.
-      values: Score -> case id -> value.
-    """
-    missing = {"mean": None, "std": None, "n": 0}
-    return tuple(
-        ScoreRow(
-            name=name,
-            overall=Score(**result["scores"][name]),
-            folds=tuple(Score(**fold["scores"].get(name, missing)) for fold in result["folds"]),
-            values=tuple(values.get(name, {}).values()),
-        )
-        for name in sort_scores(result["scores"])
-    )
-
-
-def make_thresholds(result: Mapping[str, Any]) -> tuple[Threshold, ...]:
-    """The thresholds of `result.json`, each with its measured mean."""
-    bounds, scores = result["thresholds"], result["scores"]
-    return tuple(
-        Threshold(name=name, bound=bounds[name], mean=scores.get(name, {}).get("mean"))
-        for name in sort_scores(bounds)
-    )
+_LINEAGE = ("<!-- lineage -->", "<!-- end of lineage -->")
 
 
 def render_page(data: ReportData) -> str:
-    """The page as HTML: style, charts and pictures inside, nothing loaded from elsewhere."""
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["png_url"] = png_url
-    return environment.get_template("template.html").render(
+    """The page: style, scripts, charts and pictures inside, nothing loaded from elsewhere."""
+    environment = make_environment(_FOLDER)
+    environment.filters |= {"score_name": score_name, "full_name": full_name, "number": number}
+    environment.globals["apart"] = apart
+    return environment.get_template("report.html").render(
         report=data,
-        style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),
-        definitions=data.definitions,
-        profile_note=PROFILES.get(data.profile, ""),
-        loss=loss_chart(data.curves),
-        spread=spread_chart({row.name: row.values for row in data.scores}),
+        gate=data.result.gate,
+        deploy=data.result.deploy,
+        deploy_words=DEPLOY_MODES.get(data.result.deploy.mode, "").format(
+            select=full_name(data.result.deploy.select)
+        ),
+        profile_note=PROFILES.get(data.texts.profile, ""),
+        policy=f"{EMPTY_POLICIES[data.evaluation.empty]} {ONE_EMPTY}",
+        level=f"{data.evaluation.statistics.level:.0%}",
+        definitions=_definitions(data),
+        cohort=summarise_statistics(data.data.statistics, data.info, data.data.splits),
+        card=make_card(data),
+        most_cases=MOST_CASES,
+        loss=line_chart(
+            [t.loss for t in data.trainings],
+            what="loss",
+            none="No training history was recorded.",
+        ),
+        validation=_validation_chart(data),
+        viewer=_viewer(data),
+        lineage=_lineage_section(data.lineage),
+        dash=DASH,
+        **_score_tables(data),
+        **page_parts([_FOLDER / "report.css"], [FOLDER / "terms.js", _FOLDER / "viewer.js"]),
     )
 
 
-def png_url(png: bytes) -> str:
-    """A `data:` address that holds the picture itself."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+def _score_tables(data: ReportData) -> dict[str, Any]:
+    """Tables and box plots; the score that chooses the model stands first."""
+    result, score = data.result, main_score(data)
+    by_fold = sorted(tables.fold_tables(result), key=lambda t: t.key != score)
+    return {
+        "by_fold": by_fold,
+        "by_slice": tables.slice_tables(result, score),
+        "slice_score": score_name(score),
+        "images": tables.image_table(result),
+        "reference": tables.reference_table(result),
+        "baseline": tables.baseline_table(result),
+        "empty": tables.empty_table(result),
+        "cases": tables.case_table(data.folds, result.deploy.select),
+        "spreads": [(t.name, spread_of(data, t.key)) for t in by_fold],
+    }
+
+
+def main_score(data: ReportData) -> str:
+    """The score of `select` where regions have it, else dice."""
+    score = data.result.deploy.select.partition("/")[2]
+    known = tables.scores_of(data.result.scores)
+    return score if score in known else next(iter(known), "dice")
+
+
+def spread_of(data: ReportData, score: str) -> Markup:
+    """Box plots of a score, one per region."""
+    cases = [case for fold in data.folds for case in fold]
+    values = {
+        region: [v for c in cases if (v := tables.rank_value(c, f"{region}/{score}")) is not None]
+        for region in sort_regions(data.result.scores.regions)
+    }
+    named = {region_name(region): v for region, v in values.items()}
+    definition = DEFINITIONS.get(score)
+    share = definition is None or definition.best == "high"
+    return spread_chart(named, share=share, unit=definition.unit if definition else "")
+
+
+def _definitions(data: ReportData) -> dict[str, tuple[str, str]]:
+    """Key of a term on the page -> its name and definition."""
+    scores = [*tables.scores_of(data.result.scores), *data.result.scores.images]
+    named = {s: (score_name(s), DEFINITIONS[s].text) for s in scores if s in DEFINITIONS}
+    regions = define_regions(data.info)
+    return named | {
+        r: (region_name(r), regions[r])
+        for r in sort_regions(data.result.scores.regions)
+        if r in regions
+    }
+
+
+def _validation_chart(data: ReportData) -> Markup:
+    curves = [t.validation for t in data.trainings]
+    return line_chart(
+        curves,
+        what="validation dice",
+        none="The trainings were not validated on the way: trainer.validation.share is 0.",
+    )
+
+
+def _viewer(data: ReportData) -> dict[str, Any]:
+    """What the template and the script of the viewer need."""
+    viewer, info = data.viewer, data.info
+    colours = label_colours(info)
+    labels = [
+        {"value": v, "name": info.label_names[v], "colour": list(colours[v])}
+        for v in info.label_values[1:]
+    ]
+    score = viewer.score.partition("/")[2]
+    items = [
+        item
+        | {
+            "rank": viewer.ranks[item["id"]],
+            "fold": viewer.folds[item["id"]],
+            "value": number(viewer.values[item["id"]], score),
+        }
+        for item in viewer.shown.items
+    ]
+    return {
+        "labels": labels,
+        "items": items,
+        "score": full_name(viewer.score) if viewer.score else "",
+        "same_as_select": viewer.score == data.result.deploy.select,
+        "factor": viewer.shown.factor,
+        "left_out": viewer.shown.left_out,
+        "missing": [
+            c
+            for c in viewer.ranks
+            if c not in viewer.shown.left_out and c not in {i["id"] for i in items}
+        ],
+        "planes": ("axial", "coronal", "sagittal") if info.rank == 3 else ("image",),
+        "channel": info.channels[-1] if info.rank == 3 else "",
+        "data": json_block({"labels": labels, "cases": items, "rank": info.rank}),
+    }
+
+
+def _lineage_section(lineage: Lineage) -> Markup:
+    environment = make_environment(_FOLDER)
+    environment.globals["artifact_words"] = artifact_words
+    html = environment.get_template("lineage.html").render(
+        lineage=lineage, graph=lineage_graph(lineage)
+    )
+    return Markup(_LINEAGE[0] + html + _LINEAGE[1])
+
+
+def replace_lineage(html: str, lineage: Lineage) -> str:
+    """A page with the lineage of the whole run in place of what its component knew.
+
+    The component writes the page before the run is at its end; whoever runs the DAG knows the rest.
+    """
+    pattern = re.compile("(?s)" + ".*?".join(map(re.escape, _LINEAGE)))
+    section = str(_lineage_section(lineage))
+    return pattern.sub(lambda _: section, html, count=1)
+
+
+def check_size(html: str) -> str:
+    """The page itself. Raises RuntimeError where it is larger than a page may be."""
+    if (size := len(html.encode())) > MOST_BYTES:
+        raise RuntimeError(
+            f"a report must be below {MOST_BYTES:,} bytes, this one has {size:,}: name fewer cases"
+        )
+    return html

@@ -1,14 +1,18 @@
-"""Folds joined by hand, verdicts in words, and the component on folders."""
+"""Folds joined by hand, what the blessing says, and the component on folders."""
 
 import json
 from math import nan, sqrt
 
 import pytest
 
-from beam_preprocess.datasets.brats import BRATS
-from beam_preprocess.datasets.dagm import DAGM
-from components.gate_config import GateConfig
-from trainer.scoring import Row, score_names, score_regions
+from beam_preprocess.config_io import to_json
+from components.gate import make_evidence
+from components.gate_config import GateConfig, GateRule
+from trainer.config import EvaluationConfig
+from trainer.metrics.case_scores import cases_to_json
+from trainer.metrics.config import StatisticsConfig
+
+from .cases import scored
 
 pytestmark = pytest.mark.slow
 
@@ -21,21 +25,24 @@ def cv():
     return cross_validation
 
 
-def row(case: str, value: float, metric: str = "WT", truth: int = -1) -> Row:
-    return Row(case_id=case, stratum="HGG", metric=metric, value=value, truth=truth)
-
-
-def image(case: str, value: float, *, defective: bool) -> Row:
-    return row(case, value, "image_score", truth=9 if defective else 0)
-
-
+STATISTICS = StatisticsConfig(resamples=100)
 # Three cases and one: the mean of all is 2.6 / 4 = 0.65, that of the folds' means would be 0.7.
-UNEQUAL = {1: [row("d", 0.8)], 0: [row("a", 0.9), row("b", 0.6), row("c", 0.3)]}
+UNEQUAL = [
+    [scored("a", 0.9), scored("b", 0.6), scored("c", 0.3, stratum="LGG")],
+    [scored("d", 0.8)],
+]
+
+
+def joined(cv, folds, columns=("stratum",)):
+    return cv.join_folds(make_evidence(folds, STATISTICS), columns)
+
+
+def dice(cohort) -> dict:
+    return cohort["regions"]["WT"]["scores"]["dice"]
 
 
 def test_all_cases_count_alike_in_unequal_folds(cv):
-    joined = cv.join_folds(UNEQUAL)
-    score = joined["scores"]["WT"]
+    score = dice(joined(cv, UNEQUAL)["scores"])
     assert score["mean"] == pytest.approx(0.65)
     # deviations 0.25, -0.05, -0.35 and 0.15, squared 0.0625 + 0.0025 + 0.1225 + 0.0225 = 0.21
     assert score["std"] == pytest.approx(sqrt(0.21 / 4))
@@ -43,156 +50,20 @@ def test_all_cases_count_alike_in_unequal_folds(cv):
 
 
 def test_folds_are_listed_in_order_with_their_own_scores(cv):
-    folds = cv.join_folds(UNEQUAL)["folds"]
+    folds = joined(cv, UNEQUAL)["folds"]
     assert [(f["fold"], f["n"]) for f in folds] == [(0, 3), (1, 1)]
-    assert folds[0]["scores"]["WT"]["mean"] == pytest.approx(0.6)
-    assert folds[0]["scores"]["WT"]["std"] == pytest.approx(sqrt(0.18 / 3))
-    assert folds[1]["scores"]["WT"] == {"mean": 0.8, "std": 0.0, "n": 1}
+    assert dice(folds[0]["scores"])["mean"] == pytest.approx(0.6)
+    assert dice(folds[0]["scores"])["std"] == pytest.approx(sqrt(0.18 / 3))
+    assert (dice(folds[1]["scores"])["mean"], dice(folds[1]["scores"])["low"]) == (0.8, None)
 
 
-def test_n_of_a_fold_counts_cases_and_n_of_a_score_those_that_have_it(cv):
-    rows = [row("a", 0.5), row("a", 1.0, "ET"), row("b", 0.7), row("b", nan, "ET")]
-    joined = cv.join_folds({0: rows, 1: [row("c", 0.6), row("c", nan, "ET")]})
-    assert [f["n"] for f in joined["folds"]] == [2, 1]
-    assert joined["scores"]["WT"]["n"] == 3
-    assert joined["scores"]["ET"] == {"mean": 1.0, "std": 0.0, "n": 1}
-    assert joined["folds"][1]["scores"]["ET"] == {"mean": None, "std": None, "n": 0}
-
-
-def test_image_auroc_is_the_mean_over_the_folds_that_have_one(cv):
-    """All images in one would give 5/9: scores of two networks do not compare.
-
-    Fold 0: 0.9 > 0.1, area 1. Fold 1: of 0.2 and 0.6 one is above 0.4, area 1/2. Fold 2 has none.
-    """
-    rows = {
-        0: [image("a", 0.9, defective=True), image("b", 0.1, defective=False)],
-        1: [
-            image("c", 0.2, defective=True),
-            image("d", 0.6, defective=True),
-            image("e", 0.4, defective=False),
-        ],
-        2: [image("f", 0.95, defective=False)],
+def test_slices_by_each_column(cv):
+    slices = joined(cv, UNEQUAL)["slices"]
+    assert {c: {v: s["n"] for v, s in values.items()} for c, values in slices.items()} == {
+        "stratum": {"HGG": 3, "LGG": 1}
     }
-    joined = cv.join_folds(rows)
-    assert joined["scores"] == {"image_auroc": {"mean": 0.75, "std": 0.25, "n": 6}}
-    means = [f["scores"]["image_auroc"]["mean"] for f in joined["folds"]]
-    assert means == [1.0, 0.5, None]
-
-
-def test_image_auroc_without_any_fold_that_has_one(cv):
-    rows = {i: [image(str(i), 0.5, defective=bool(i))] for i in (0, 1)}
-    assert cv.join_folds(rows)["scores"]["image_auroc"] == {"mean": None, "std": None, "n": 2}
-
-
-def test_no_image_auroc_for_scans(cv):
-    assert "image_auroc" not in cv.join_folds(UNEQUAL)["scores"]
-
-
-@pytest.mark.parametrize(
-    ("mean", "blessed", "sentence"),
-    [
-        (0.9, True, "WT: mean 0.9000 of 4 reaches the threshold 0.8000."),
-        (0.8, True, "WT: mean 0.8000 of 4 reaches the threshold 0.8000."),
-        (0.7, False, "WT: mean 0.7000 of 4 is below the threshold 0.8000."),
-        (0.79999, False, "WT: mean 0.79999 of 4 is below the threshold 0.80000."),
-        (0.800004, True, "WT: mean 0.800004 of 4 reaches the threshold 0.800000."),
-        (
-            None,
-            False,
-            "WT has no value (no case that it is defined for), at least 0.8 is required.",
-        ),
-    ],
-)
-def test_verdict_on_one_threshold(cv, mean, blessed, sentence):
-    scores = {"WT": {"mean": mean, "std": 0.1, "n": 4}}
-    config = GateConfig(select="WT", thresholds={"WT": 0.8})
-    assert cv.bless(scores, config) == (blessed, [sentence])
-
-
-def test_mean_of_zero_reaches_a_threshold_of_zero(cv):
-    scores = {"WT": {"mean": 0.0, "std": 0.0, "n": 1}}
-    blessed, reasons = cv.bless(scores, GateConfig(select="WT", thresholds={"WT": 0.0}))
-    assert blessed and reasons == ["WT: mean 0.0000 of 1 reaches the threshold 0.0000."]
-
-
-def test_all_thresholds_must_be_reached_and_each_is_told(cv):
-    scores = {"WT": {"mean": 0.9, "n": 4}, "ET": {"mean": 0.4, "n": 3}}
-    config = GateConfig(select="WT", thresholds={"WT": 0.8, "XX": 0.1, "ET": 0.5})
-    assert cv.bless(scores, config) == (
-        False,
-        [
-            "ET: mean 0.4000 of 3 is below the threshold 0.5000.",
-            "WT: mean 0.9000 of 4 reaches the threshold 0.8000.",
-            "XX is no score of this dataset: correct gate.thresholds.",
-        ],
-    )
-
-
-def test_nothing_is_blessed_without_thresholds(cv):
-    blessed, reasons = cv.bless({"WT": {"mean": 1.0, "n": 4}}, GateConfig(select="WT"))
-    assert not blessed
-    assert reasons == ["No thresholds are set (gate.thresholds), so no model can be blessed."]
-
-
-def folds_of(*means: float | None) -> list[dict]:
-    return [{"fold": i, "scores": {"WT": {"mean": m}}} for i, m in enumerate(means)]
-
-
-@pytest.mark.parametrize(
-    ("means", "chosen"),
-    [
-        ((0.1, 0.9, 0.5), 1),
-        ((0.5, 0.9, 0.9), 1),
-        ((None, 0.0), 1),
-        ((0.3, None, 0.4), 2),
-        ((None, None), 0),
-        ((0.0, 0.0), 0),
-    ],
-)
-def test_best_fold(cv, means, chosen):
-    """The first of the best; a fold without value never wins over one with."""
-    assert cv.best_fold(folds_of(*means), "WT") == chosen
-
-
-def test_best_fold_where_some_folds_lack_the_score(cv):
-    assert cv.best_fold([{"scores": {}}, *folds_of(0.2)], "WT") == 1
-
-
-def test_best_fold_of_an_unknown_score(cv):
-    with pytest.raises(ValueError, match=r"^gate.select must be one of \['WT'\], got 'dice'$"):
-        cv.best_fold(folds_of(0.1, 0.2), "dice")
-
-
-def test_check_gate_knows_the_scores_that_cases_get(cv):
-    truth = BRATS.label_values[1] * (0 * score_array() + 1)
-    scores = score_regions(truth, truth, BRATS, empty="brats")
-    assert sorted(score_names(BRATS)) == sorted(scores)
-    for name in scores:
-        assert cv.check_gate(GateConfig(select=name, thresholds={name: 0.5}), BRATS) is None
-    photographs = [row("a", 1.0, m, truth=1) for m in ("image_score", "defect_dice", "defect_iou")]
-    assert set(score_names(DAGM)) == set(cv.join_folds({0: photographs})["scores"])
-
-
-def score_array():
-    import numpy as np
-
-    return np.zeros((2, 3), np.uint8)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (GateConfig(select="image_score"), "^gate.select must be .*, got 'image_score'$"),
-        (
-            GateConfig(select="defect_dice", thresholds={"WT": 0.5}),
-            r"^gate.thresholds must be one of \['defect_dice', 'defect_iou', 'image_auroc'\] for"
-            " dataset 'dagm', got 'WT'$",
-        ),
-    ],
-)
-def test_check_gate_of_photographs(cv, config, message):
-    with pytest.raises(ValueError, match=message):
-        cv.check_gate(config, DAGM)
+    assert dice(slices["stratum"]["LGG"])["mean"] == 0.3
+    assert joined(cv, UNEQUAL, columns=())["slices"] == {}
 
 
 COHORT = {
@@ -219,113 +90,207 @@ def test_count_cases_without_test_split(cv):
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("folds", "message"),
     [
-        ({0: UNEQUAL[0][:2]}, r"3 listed, 2 scored, missing \['c'\], unexpected \[\]$"),
-        ({1: [row("d", 0.8), row("a", 0.8)]}, r"1 listed, 2 scored, missing \[\], .* \['a'\]$"),
-        ({1: []}, r"1 listed, 0 scored, missing \['d'\]"),
+        ([UNEQUAL[0][:2], UNEQUAL[1]], r"3 listed, 2 scored, missing \['c'\], unexpected \[\]$"),
+        ([UNEQUAL[0], []], r"1 listed, 0 scored, missing \['d'\]"),
     ],
 )
-def test_case_that_was_not_scored_in_its_fold(cv, rows, message):
+def test_case_that_was_not_scored_in_its_fold(cv, folds, message):
     with pytest.raises(RuntimeError, match=f"^every case of the fold must be scored: {message}"):
-        cv.count_cases(COHORT, UNEQUAL | rows)
+        cv.count_cases(COHORT, folds)
 
 
 def write_json(path, content) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def gate(bound: float, **more) -> GateConfig:
+    return GateConfig(select="WT/dice", rules=(GateRule(score="WT/dice", bound=bound),), **more)
+
+
+DEPLOY = {"mode": "best-fold", "select": "WT/dice", "folds": [1], "best_fold": 1}
+DEPLOYED = {
+    "version": "17",
+    "same": False,
+    "reason": "",
+    "split": "folds",
+    "held_out": 4,
+    "seen": 0,
+}
 
 
 @pytest.fixture
 def run(cv, artifact, tmp_path):
-    """Runs the executor on two folds; returns its outputs."""
+    """Runs the executor on two folds; returns `result.json` and the blessing."""
 
-    def run_on(config: GateConfig, rows=UNEQUAL):
+    def run_on(config, folds=UNEQUAL, *, force=False, mode="best-fold", deployed=None, tested=()):
         write_json(tmp_path / "examples" / "cohort.json", COHORT)
-        inputs = {"examples": [artifact("Examples", tmp_path / "examples")]}
-        for fold, fold_rows in rows.items():
-            write_json(tmp_path / f"evaluation-{fold}/cases.json", [vars(r) for r in fold_rows])
-            model = tmp_path / f"model-{fold}" / "Format-Serving"
-            write_json(model / "saved_model.pb", f"weights of fold {fold}")
-            write_json(model / "assets.extra" / "unet_tfx.json", {"dataset": "brats"})
-            evaluation = artifact("ModelEvaluation", tmp_path / f"evaluation-{fold}")
-            inputs |= {
-                f"evaluation_{fold}": [evaluation],
-                f"model_{fold}": [artifact("Model", tmp_path / f"model-{fold}")],
-            }
-        kinds = {"model": "Model", "blessing": "ModelBlessing", "evaluation": "ModelEvaluation"}
+        write_json(tmp_path / "model" / "candidate.json", DEPLOY | {"mode": mode})
+        inputs = {
+            "examples": [artifact("Examples", tmp_path / "examples")],
+            "model": [artifact("Model", tmp_path / "model")],
+        }
+        given = {f"evaluation_{i}": cases for i, cases in enumerate(folds)}
+        if deployed is not None:
+            given |= {"baseline": deployed[1], "tested": tested}
+            write_json(tmp_path / "baseline" / "baseline.json", deployed[0])
+        for name, cases in given.items():
+            write_json(tmp_path / name / "cases.json", cases_to_json(cases))
+            inputs[name] = [artifact("ModelEvaluation", tmp_path / name)]
+        kinds = {"blessing": "ModelBlessing", "evaluation": "ModelEvaluation"}
         outputs = {name: [artifact(kind, tmp_path / "out" / name)] for name, kind in kinds.items()}
-        parameters = {"folds": 2, "config": json.dumps(vars(config)), "fingerprint": "f00"}
+        evaluation = EvaluationConfig(statistics=STATISTICS, slices=("stratum",))
+        parameters = {"config": to_json(config), "evaluation_config": to_json(evaluation)}
+        parameters |= {"folds": 2.0, "force": float(force), "fingerprint": "f00"}
         cv.CrossValidationExecutor().Do(inputs, outputs, parameters)
-        return outputs
+        result = json.loads((tmp_path / "out" / "evaluation" / "result.json").read_text())
+        return result, outputs["blessing"][0]
 
     return run_on
 
 
-def test_executor_blesses_the_best_fold(run, tmp_path):
-    outputs = run(GateConfig(select="WT", thresholds={"WT": 0.65}))
-    assert [p.name for p in (tmp_path / "out/blessing").iterdir()] == ["BLESSED"]
-    sentence = "WT: mean 0.6500 of 4 reaches the threshold 0.6500.\n"
-    assert (tmp_path / "out/blessing/BLESSED").read_text() == sentence
-    assert outputs["blessing"][0].get_int_custom_property("blessed") == 1
-    model = tmp_path / "out" / "model" / "Format-Serving"
-    assert json.loads((model / "saved_model.pb").read_text()) == "weights of fold 1"
-    assert (model / "assets.extra" / "unet_tfx.json").is_file()
+def said(blessing) -> tuple[str, str, int, int]:
+    """Name and text of the file of a blessing, and its properties `blessed` and `forced`."""
+    from pathlib import Path
+
+    (path,) = Path(blessing.uri).iterdir()
+    numbers = [blessing.get_int_custom_property(name) for name in ("blessed", "forced")]
+    return (path.name, path.read_text(), *numbers)
 
 
-def test_executor_does_not_bless_and_still_copies_the_model(run, tmp_path):
-    outputs = run(GateConfig(select="WT", thresholds={"WT": 0.66}))
-    assert [p.name for p in (tmp_path / "out/blessing").iterdir()] == ["NOT_BLESSED"]
-    assert "is below the threshold 0.6600" in (tmp_path / "out/blessing/NOT_BLESSED").read_text()
-    assert outputs["blessing"][0].get_int_custom_property("blessed") == 0
-    assert (tmp_path / "out" / "model" / "Format-Serving" / "saved_model.pb").is_file()
+REACHED = "WT/dice: mean 0.6500 of 4 cases reaches the bound 0.6000.\n"
+MISSED = "WT/dice: mean 0.6500 of 4 cases is below the bound 0.7000.\n"
 
 
-def test_executor_writes_the_result(run, tmp_path):
-    run(GateConfig(select="WT", thresholds={"WT": 0.66}))
-    result = json.loads((tmp_path / "out" / "evaluation" / "result.json").read_text())
-    assert result["scores"]["WT"]["mean"] == pytest.approx(0.65)
-    assert [f["n"] for f in result["folds"]] == [3, 1]
+@pytest.mark.parametrize(
+    ("bound", "force", "expected"),
+    [
+        (0.6, False, ("BLESSED", REACHED, 1, 0)),
+        (0.6, True, ("BLESSED", REACHED, 1, 0)),  # there was nothing to force
+        (0.7, False, ("NOT_BLESSED", MISSED, 0, 0)),
+        (0.7, True, ("FORCED", f"{MISSED}Pushed all the same: --force was given.\n", 1, 1)),
+    ],
+)
+def test_blessing(run, bound, force, expected):
+    """TFX's Pusher pushes what has the property `blessed`."""
+    result, blessing = run(gate(bound), force=force)
+    assert said(blessing) == expected
+    told = result["gate"]
+    assert (told["blessed"], told["forced"]) == (bound == 0.6, expected[0] == "FORCED")
+    assert "\n".join([*told["reasons"], ""]) == expected[1]
+
+
+def test_no_rules(run):
+    result, blessing = run(GateConfig(select="WT/dice"))
+    sentence = "No rules are set (gate.rules), so no model can be blessed."
+    assert said(blessing) == ("NOT_BLESSED", f"{sentence}\n", 0, 0)
+    assert (result["gate"]["reasons"], result["gate"]["rules"]) == ([sentence], [])
+
+
+def test_no_rules_and_forced(run):
+    result, blessing = run(GateConfig(select="WT/dice"), force=True)
+    assert said(blessing)[0] == "FORCED"
+    assert result["gate"]["forced"]
+
+
+def test_result(run):
+    result, _ = run(gate(0.7))
+    assert set(result) == {"folds", "scores", "slices", "cases", "gate", "deploy"}
+    assert dice(result["scores"])["mean"] == pytest.approx(0.65)
     assert (result["cases"]["listed"], result["cases"]["scored"]) == (7, 4)
-    assert result["chosen_fold"] == 1
-    assert (result["select"], result["thresholds"]) == ("WT", {"WT": 0.66})
-    assert result["blessed"] is False
-    assert result["reasons"] == ["WT: mean 0.6500 of 4 is below the threshold 0.6600."]
+    assert result["deploy"] == DEPLOY
+    assert result["gate"]["baseline"] is None
+    (rule,) = result["gate"]["rules"]
+    assert rule.pop("value") == pytest.approx(0.65)
+    assert rule == {
+        **{"score": "WT/dice", "slice": "", "on": "mean", "bound": 0.7, "n": 4, "passed": False},
+        "sentence": MISSED.strip(),
+    }
 
 
-def test_executor_reads_scores_that_cases_lack(run, tmp_path):
-    rows = {f: [*rs, *(row(r.case_id, nan, "ET") for r in rs)] for f, rs in UNEQUAL.items()}
-    run(GateConfig(select="WT", thresholds={"ET": 0.1}), rows)
-    result = json.loads((tmp_path / "out" / "evaluation" / "result.json").read_text())
-    assert result["scores"]["ET"] == {"mean": None, "std": None, "n": 0}
-    assert (result["blessed"], result["chosen_fold"]) == (False, 1)
+def test_scores_that_cases_lack(run):
+    folds = [[scored(c.case_id, 0.5, hd95=nan) for c in fold] for fold in UNEQUAL]
+    rules = (GateRule(score="WT/hd95", bound=8),)
+    result, _ = run(GateConfig(select="WT/dice", rules=rules), folds)
+    assert result["scores"]["regions"]["WT"]["scores"]["hd95"]["mean"] is None
+    assert result["gate"]["blessed"] is False
+
+
+@pytest.mark.parametrize(
+    ("mode", "word"), [("refit", "gate.deploy refit"), ("ensemble", "gate.deploy ensemble")]
+)
+def test_what_was_not_scored_itself_is_told(run, mode, word):
+    result, _ = run(gate(0.6), mode=mode)
+    assert result["gate"]["blessed"]
+    assert word in result["gate"]["reasons"][-1]
+
+
+def test_drop_on_the_folds(run):
+    old = [scored("a", 0.9), scored("d", 1.0)]
+    result, blessing = run(gate(0.6, max_drop=0.05), deployed=(DEPLOYED | {"seen": 2}, old))
+    assert said(blessing)[0] == "NOT_BLESSED"
+    verdict = result["gate"]["rules"][-1]
+    assert (verdict["on"], verdict["bound"], verdict["n"]) == ("drop", 0.05, 2)
+    assert verdict["value"] == pytest.approx(0.1)
+    baseline = result["gate"]["baseline"]
+    assert (baseline["version"], baseline["seen"], baseline["held_out"]) == ("17", 2, 4)
+    assert dice(baseline["scores"])["mean"] == pytest.approx(0.95)
+    assert dice(baseline["new_scores"])["mean"] == pytest.approx(0.85)
+
+
+def test_drop_on_test(run):
+    """The new model's own scores of `test`, not those of the folds."""
+    deployed = (DEPLOYED | {"split": "test", "held_out": 2}, [scored("t", 0.5), scored("u", 0.5)])
+    tested = [scored("t", 0.75), scored("u", 0.5)]
+    result, blessing = run(gate(0.6, max_drop=0), deployed=deployed, tested=tested)
+    assert said(blessing)[0] == "BLESSED"
+    assert result["gate"]["rules"][-1]["value"] == -0.125
+    assert "on 2 cases of test" in result["gate"]["reasons"][-1]
+
+
+def test_nothing_is_deployed_yet(run):
+    nothing = DEPLOYED | {"version": ""}
+    result, _ = run(gate(0.6, max_drop=0), deployed=(nothing, []))
+    assert (result["gate"]["blessed"], result["gate"]["baseline"]) == (True, None)
+    assert result["gate"]["reasons"][-1].startswith("Nothing is deployed yet")
+
+
+def test_max_drop_alone_blesses_nothing(run):
+    config = GateConfig(select="WT/dice", max_drop=0)
+    result, _ = run(config, deployed=(DEPLOYED | {"version": ""}, []))
+    assert result["gate"]["blessed"] is False
+    assert result["gate"]["reasons"][0].startswith("No rules are set")
 
 
 def test_executor_writes_nothing_where_a_case_was_not_scored(run, tmp_path):
     with pytest.raises(RuntimeError, match=r"missing \['c'\]"):
-        run(GateConfig(select="WT", thresholds={"WT": 0.1}), UNEQUAL | {0: UNEQUAL[0][:2]})
+        run(gate(0.1), [UNEQUAL[0][:2], UNEQUAL[1]])
     assert not (tmp_path / "out").exists()
 
 
-def test_component_names_its_inputs_by_fold(cv):
+def test_component_names_its_inputs(cv):
     from tfx.types import Channel, standard_artifacts
 
-    models = [Channel(type=standard_artifacts.Model) for _ in range(3)]
     evaluations = [Channel(type=standard_artifacts.ModelEvaluation) for _ in range(3)]
-    config = GateConfig(select="WT", thresholds={"WT": 0.5})
+    tested, baseline = (Channel(type=standard_artifacts.ModelEvaluation) for _ in range(2))
     node = cv.CrossValidation(
         Channel(type=standard_artifacts.Examples),
-        models,
         evaluations,
-        config=config,
+        model=Channel(type=standard_artifacts.Model),
+        compared={"tested": tested, "baseline": baseline},
+        settings=cv.JudgeSettings(gate=gate(0.5), evaluation=EvaluationConfig(), force=True),
         fingerprint="f00",
     )
-    names = {f"{n}_{i}" for n in ("model", "evaluation") for i in range(3)}
-    assert set(node.inputs) == {"examples"} | names
-    assert node.inputs["model_2"] is models[2]
+    names = {f"evaluation_{i}" for i in range(3)}
+    assert set(node.inputs) == {"examples", "model", "tested", "baseline"} | names
+    assert node.inputs["evaluation_2"] is evaluations[2]
     assert node.exec_properties == {
         "folds": 3,
-        "config": '{"select": "WT", "thresholds": {"WT": 0.5}}',
+        "config": to_json(gate(0.5)),
+        "evaluation_config": to_json(EvaluationConfig()),
+        "force": 1,
         "fingerprint": "f00",
     }
-    assert set(node.outputs) == {"model", "blessing", "evaluation"}
+    assert set(node.outputs) == {"blessing", "evaluation"}

@@ -1,0 +1,1 @@
+"""Two runs side by side: `comparison` finds what differs, `page` shows it."""

@@ -1,0 +1,114 @@
+"""What a pushed model tells of itself beside the graph: which run made it, whom it was trained on.
+
+Ids of patients do not belong in what is served, and yet the next run has to know which of its
+held-out cases the deployed model has seen: a score on those would be flattery. So their SHA-256
+hashes are stored, with a salt of each model's own. Whoever has both the model and a list of ids can
+tell which of them are in it, and who has the model alone can try ids that are easy to guess: that
+is a pseudonym, not anonymity.
+"""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from beam_preprocess.atomic import write_text
+
+ORIGIN = "assets.extra/origin.json"
+"""In the folder of a SavedModel."""
+NEWEST = "newest"
+"""In place of a version: the one that is the newest when the node runs."""
+NOTHING = ""
+"""In place of a version: nothing is deployed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a model comes from.
+
+    Attributes:
+      key: Hash of all that decided the model: data, code, config.
+      mode: `best-fold`, `ensemble` or `refit`.
+      folds: The folds whose models are in it; none are in a refit.
+      salt: Of the hashes.
+      trained_on: Hashes of the ids of all cases and groups that it was trained on, sorted.
+    """
+
+    key: str
+    mode: str
+    folds: tuple[int, ...]
+    salt: str
+    trained_on: tuple[str, ...]
+
+
+def make_origin(key: str, mode: str, *, folds: Sequence[int], names: Iterable[str]) -> Origin:
+    """The origin of a model.
+
+    Args:
+      key, mode, folds: See `Origin`.
+      names: Ids of the cases and groups that the model was trained on.
+    """
+    salt = secrets.token_hex(16)
+    hashes = {_hash(salt, name) for name in names}
+    return Origin(
+        key=key, mode=mode, folds=tuple(folds), salt=salt, trained_on=tuple(sorted(hashes))
+    )
+
+
+def seen_cases(origin: Origin, groups: Mapping[str, str]) -> set[str]:
+    """Of some cases, those that the model was trained on, or on their group (patient).
+
+    Args:
+      origin: Of the model.
+      groups: Case id -> id of its group.
+    """
+    known = frozenset(origin.trained_on)
+    return {c for c, g in groups.items() if known & {_hash(origin.salt, n) for n in (c, g)}}
+
+
+def _hash(salt: str, name: str) -> str:
+    return hashlib.sha256(f"{salt}/{name}".encode()).hexdigest()
+
+
+def write_origin(origin: Origin, model: Path) -> None:
+    """Writes `origin` into the folder of a SavedModel, atomically."""
+    write_text(model / ORIGIN, json.dumps(asdict(origin), indent=1))
+
+
+def read_origin(model: Path) -> Origin | None:
+    """The origin of a SavedModel; None where it does not tell, or the file is damaged."""
+    try:
+        values = json.loads((model / ORIGIN).read_text(encoding="utf-8"))
+        tuples = {name: tuple(values[name]) for name in ("folds", "trained_on")}
+        return Origin(**(values | tuples))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """A pushed version: its number, and the key of its origin (empty where it does not tell)."""
+
+    version: str
+    key: str
+
+
+def list_deployments(serving: Path) -> tuple[Deployment, ...]:
+    """The versions in `serving`, the newest first; its names are numbers."""
+    names = [p.name for p in serving.glob("*") if p.name.isdigit() and p.is_dir()]
+    return tuple(
+        Deployment(version=name, key=origin.key if origin else "")
+        for name in sorted(names, key=int, reverse=True)
+        for origin in [read_origin(serving / name)]
+    )
+
+
+def version_to_beat(deployments: Sequence[Deployment], key: str) -> str:
+    """The newest version that is another model than that of `key`, or `NOTHING`.
+
+    A run that pushed its model and is started again would compare the model with itself: the
+    version that was deployed before it is what it is compared with, as the first time.
+    """
+    return next((d.version for d in deployments if d.key != key), NOTHING)

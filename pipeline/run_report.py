@@ -1,0 +1,147 @@
+"""The report of a run folder, which may have been moved: from its artifacts and ML Metadata."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import yaml
+from ml_metadata import errors, proto
+from ml_metadata.metadata_store import MetadataStore
+
+from beam_preprocess.case import DatasetInfo
+from beam_preprocess.config_io import from_dict, from_json, to_json
+from components.report.content import ReportData, Texts
+from components.report.lineage import Lineage
+from components.report.read import Folders, read_report
+from pipeline.config_text import CONFIG_FILE
+from pipeline.fingerprints import code_fingerprint
+from pipeline.lineage import NodeRun, place, read_last_run, read_lineage, read_parameter
+from pipeline.run_folder import ARTIFACTS, METADATA
+from trainer.config import EvaluationConfig
+
+_FINISHED = ("ran", "cached")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """What ML Metadata tell of the last run in a folder.
+
+    Attributes:
+      folders: Of its artifacts, where they are now.
+      info: The dataset.
+      config: Content of `config.yaml`.
+      config_text: The same as text.
+      data_fingerprint: Hash of the raw files.
+      lineage: What made what.
+    """
+
+    folders: Folders
+    info: DatasetInfo
+    config: dict[str, Any]
+    config_text: str
+    data_fingerprint: str
+    lineage: Lineage
+
+    @property
+    def evaluation(self) -> EvaluationConfig:
+        """How its cases were scored."""
+        return from_dict(EvaluationConfig, self.config["evaluation"])
+
+
+def find_run(run: Path) -> FinishedRun:
+    """Finds the last run in a run folder.
+
+    Raises:
+      ValueError: Its cross-validation has not finished, its artifacts are gone, or its metadata or
+        config are damaged.
+    """
+    connection = proto.ConnectionConfig()
+    connection.sqlite.filename_uri = str(run / METADATA)
+    connection.sqlite.connection_mode = connection.sqlite.READONLY
+    try:
+        store = MetadataStore(connection)
+        nodes = read_last_run(store)
+        _require_finished(nodes, run)
+        info = read_parameter(store, nodes["RecordSchema"].outputs["schema"], "info")
+        examples = nodes["CaseGen"].outputs["examples"]
+        data_fingerprint = read_parameter(store, examples, "data_fingerprint")
+        lineage = read_lineage(store)
+    except (LookupError, RuntimeError, errors.StatusError) as e:
+        raise ValueError(f"{run / METADATA} must tell of a run: {shorten(str(e), 100)}") from e
+    config_text, config = _read_config(run)
+    return FinishedRun(
+        folders=_folders(nodes, run),
+        info=from_json(DatasetInfo, info),
+        config=config,
+        config_text=config_text,
+        data_fingerprint=data_fingerprint,
+        lineage=lineage,
+    )
+
+
+def _require_finished(nodes: dict[str, NodeRun], run: Path) -> None:
+    state = nodes["CrossValidation"].state if "CrossValidation" in nodes else "not started"
+    if state not in _FINISHED:
+        raise ValueError(
+            f"CrossValidation of the last run in {str(run)!r} must have finished, it is {state!r}:"
+            " run `unet-tfx run` there again, or wait for it"
+        )
+
+
+def _read_config(run: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = (run / CONFIG_FILE).read_text(encoding="utf-8")
+        config = yaml.safe_load(text)
+        from_dict(EvaluationConfig, config["evaluation"])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as e:
+        raise ValueError(f"{run / CONFIG_FILE} must hold the config of a run: {e}") from e
+    return text, config
+
+
+def _folders(nodes: dict[str, NodeRun], run: Path) -> Folders:
+    """The artifacts, each checked to be there."""
+
+    def folder(node: str, output: str) -> Path:
+        found = place(nodes[node].outputs[output], run / ARTIFACTS)
+        if not found.is_dir():
+            raise ValueError(
+                f"output {output!r} of {node} must be in {str(found)!r}, it is not: copy it back,"
+                " or run `unet-tfx run` again with another --output"
+            )
+        return found
+
+    folds = range(sum(name.startswith("Evaluator-fold-") for name in nodes))
+    return Folders(
+        cross_validation=folder("CrossValidation", "evaluation"),
+        examples=folder("CaseGen", "examples"),
+        evaluations=tuple(folder(f"Evaluator-fold-{i}", "evaluation") for i in folds),
+        model_runs=tuple(folder(f"Trainer-fold-{i}", "model_run") for i in folds),
+    )
+
+
+def read_run_report(run: Path, *, cases: Sequence[str] = ()) -> ReportData:
+    """Reads all that the page of a run shows.
+
+    Args:
+      run: Run folder.
+      cases: To show besides the best, the median and the worst.
+
+    Raises:
+      ValueError: See `find_run`; or a case was not scored.
+    """
+    found = find_run(run)
+    return read_report(
+        found.folders,
+        info=found.info,
+        texts=Texts(
+            title=str(found.config["name"]),
+            config=found.config_text,
+            evaluation=to_json(found.evaluation),
+            profile=str(found.config["preprocessing"]["profile"]),
+            fingerprint=code_fingerprint("Report"),
+        ),
+        lineage=found.lineage,
+        chosen=cases,
+    )

@@ -1,0 +1,103 @@
+"""The scores of a run as text for 100 columns; input are the dicts of `summary.json`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Cohort = Mapping[str, Any]
+"""A `CohortScores` as a dict: `n`, `regions`, `images`, `threshold`."""
+_WIDTH = 100
+_MORE = {
+    "hd95": ("HD95 mm", 2),
+    "lesion_dice": ("lesion dice", 4),
+    "lesion_hd95": ("lesion HD95", 2),
+}
+"""Further columns, where cases have the score: its head and decimals."""
+_IMAGES = {
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "tpr": "defective images found (TPR)",
+    "tnr": "others passed (TNR)",
+}
+
+
+def score_lines(scores: Cohort, folds: Sequence[Mapping[str, Any]], *, level: float) -> list[str]:
+    """Dice per region with its interval, other scores beside it; dice per fold; scores of images.
+
+    Args:
+      scores: Of all cases.
+      folds: Each with its number `fold` and `scores`.
+      level: Of the intervals.
+    """
+    lines = _region_lines(scores, level) + _fold_lines(scores, folds)
+    return lines + (_image_lines(scores, level) if scores["images"] else [])
+
+
+def _region_lines(scores: Cohort, level: float) -> list[str]:
+    regions = {name: region["scores"] for name, region in scores["regions"].items()}
+    more = [s for s in _MORE if any(s in found for found in regions.values())]
+    heads = ["", "dice", "std", _interval_head(level), "n", *(_MORE[s][0] for s in more)]
+    rows = []
+    for name, found in regions.items():
+        dice = found.get("dice", {})
+        cells = [_number(dice.get("mean")), _number(dice.get("std")), _interval(dice)]
+        others = [_number(found.get(s, {}).get("mean"), _MORE[s][1]) for s in more]
+        rows.append([name, *cells, str(dice.get("n", 0)), *others])
+    return _table(heads, rows)
+
+
+def _fold_lines(scores: Cohort, folds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Mean dice of every fold, as many folds side by side as there is room for."""
+    first = max(len(name) for name in ["dice of fold", *scores["regions"]])
+    at_once = max(1, (_WIDTH - first) // 8)  # 0.1234 and two spaces
+    lines = []
+    for start in range(0, len(folds), at_once):
+        part = folds[start : start + at_once]
+        rows = [
+            [name, *(_number(_dice(fold, name)) for fold in part)] for name in scores["regions"]
+        ]
+        lines += ["", *_table(["dice of fold", *(str(fold["fold"]) for fold in part)], rows)]
+    return lines
+
+
+def _dice(fold: Mapping[str, Any], region: str) -> float | None:
+    found = fold["scores"]["regions"].get(region, {"scores": {}})
+    return found["scores"].get("dice", {}).get("mean")
+
+
+def _image_lines(scores: Cohort, level: float) -> list[str]:
+    images, threshold = scores["images"], scores["threshold"]
+    heads = ["images", "value", _interval_head(level), "n"]
+    rows = [
+        [title, _number(images[name]["mean"]), _interval(images[name]), str(images[name]["n"])]
+        for name, title in _IMAGES.items()
+        if name in images
+    ]
+    note = [] if threshold is None else [f"found: above a probability of {threshold:.4f}"]
+    return ["", *_table(heads, rows), *note]
+
+
+def _interval_head(level: float) -> str:
+    return f"{100 * level:g} % interval"
+
+
+def _interval(summary: Mapping[str, Any]) -> str:
+    """Of the mean."""
+    low, high = summary.get("low"), summary.get("high")
+    return "-" if low is None or high is None else f"{low:.4f} - {high:.4f}"
+
+
+def _number(value: float | None, decimals: int = 4) -> str:
+    return "-" if value is None else f"{value:.{decimals}f}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Heads, a rule and rows; the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    rule = ["-" * width for width in widths]
+    return [
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [heads, rule, *rows]
+    ]

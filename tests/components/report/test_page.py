@@ -1,0 +1,240 @@
+"""The page of a small run that lies in folders: what a reader sees, and that it loads nothing."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from components.report.content import ReportData
+from components.report.page import MOST_BYTES, check_size, render_page, replace_lineage
+from components.report.result import read_result
+
+from ..report_samples import (
+    DICE,
+    TEXTS,
+    make_folds,
+    make_lineage,
+    make_result,
+    read_sample,
+    write_artifacts,
+)
+
+HOSTILE = '<script>alert("1")</script>'
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> ReportData:
+    return read_sample(write_artifacts(tmp_path_factory.mktemp("run")), chosen=["b"])
+
+
+def text_of(html: str) -> str:
+    """What a reader sees: no style, no script, no tags, one space between words."""
+    body = re.sub(r"<(style|script)\b.*?</\1>", "", html, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", body).split())
+
+
+def with_gate(data: ReportData, **gate: object) -> ReportData:
+    return replace(data, result=read_result(make_result(**gate)))
+
+
+def test_blessed_with_reasons_profile_and_choice(data):
+    text = text_of(render_page(data))
+    assert "tiny run Blessed WT/dice: mean 0.8000 of 4 cases reaches the bound 0.7500." in text
+    assert "Not blessed" not in text and "force" not in text
+    assert "Profile corrected" in text
+    assert "best-fold, fold 0 The model of the fold that is best by Dice of WT." in text
+
+
+def test_not_blessed_with_every_reason(data):
+    html = render_page(with_gate(data, blessed=False, reasons=["WT/dice is below.", "No rule."]))
+    assert "Not blessed WT/dice is below. No rule." in text_of(html)
+    assert "<title>Not blessed: tiny run</title>" in html
+    assert "Not pushed, because the run is not blessed." in text_of(html)
+
+
+def test_force_is_said_loudly(data):
+    html = render_page(with_gate(data, blessed=False, forced=True))
+    assert "<title>Pushed by force: tiny run</title>" in html and 'class="verdict bad"' in html
+    assert "whatever the gate says. Its own verdict is: not blessed." in text_of(html)
+    assert "The model was pushed by force" in text_of(html), "in the model card too"
+
+
+def test_rules_with_bounds_and_values(data):
+    rule = {"score": "WT/hd95", "slice": "stratum=LGG", "on": "worst-fold", "bound": 2.0}
+    rule |= {"value": None, "n": 0, "passed": False, "sentence": "no value"}
+    text = text_of(render_page(with_gate(data, rules=[rule])))
+    assert "HD95 of WT (mm) stratum=LGG worst fold 2.000 \N{EN DASH} 0 No" in text
+    assert "A run without rules is never blessed" in text_of(render_page(with_gate(data, rules=[])))
+
+
+def test_scores_slices_and_empty_cases(data):
+    text = text_of(render_page(data))
+    assert re.search(r"WT 0\.800 ± 0\.112 [\d.]+ to [\d.]+, n = 4 0\.800", text)
+    assert "HGG 0.900 n = 2 1.000 n = 2" in text
+    assert "ET 4 0 0 4" in text and "a case scores the best value (evaluation.empty: brats)" in text
+
+
+def test_every_term_has_its_definition_on_the_page(data):
+    html = render_page(data)
+    terms = set(re.findall(r'<button type="button" class="term" aria-describedby="([^"]+)"', html))
+    assert {"def-dice", "def-WT"} <= terms
+    assert terms <= set(re.findall(r'<dd id="([^"]+)"', html))
+
+
+def test_cases_of_the_viewer(data):
+    text = text_of(render_page(data))
+    assert "Best a Dice of WT 0.950, fold 0" in text
+    assert "Median c Dice of WT 0.750, fold 1" in text
+    assert "Worst d Dice of WT 0.650, fold 1" in text
+    assert "Chosen b Dice of WT 0.850, fold 0" in text
+    assert "The image is channel flair." in text
+
+
+def test_what_was_dropped_for_the_size_is_said(data):
+    shown = replace(data.viewer.shown, factor=2, left_out=("c",), items=data.viewer.shown.items[:1])
+    text = text_of(render_page(replace(data, viewer=replace(data.viewer, shown=shown))))
+    assert "the sides of the volumes are divided by 2" in text
+    assert "Left out, so that the page stays below 15 MB: c." in text
+    assert "Not shown, because their records or predictions were not kept: d, b." in text
+
+
+def test_training_curves(data):
+    text = text_of(render_page(data))
+    assert "Fold 0 0.750 at step 5" in text and "Fold 1 no history" in text
+    assert "Fold 0 0.400 at step 5" in text
+    assert "were not validated on the way" not in text
+
+
+def test_data_section(data):
+    text = text_of(render_page(data))
+    assert "Listed 6 Scored 4 Excluded 1 Held-out test 1" in text
+    assert "case-x no T1 &lt;file&gt;" in text
+    assert "Warnings of the data check: 1 odd one" in text
+    assert "fold-0 2 2 HGG 2" in text
+    assert "spacing z 2 2 2" in text
+    assert "PeritumoralEdema 2 4 of 4 26 26 26" in text
+
+
+def test_lineage_and_its_replacement(data):
+    html = render_page(data)
+    assert "Trainer-fold-0 ran 60.0 ffffffffffff examples 1 model 2" in text_of(html)
+    other = replace(make_lineage(), executions=make_lineage().executions[:1], facts={})
+    replaced = replace_lineage(html, other)
+    assert "CaseGen cached 1.5" in text_of(replaced)
+    assert "ffffffffffff" not in replaced and "d1d1" not in replaced
+    assert len(text_of(replaced)) > 0.9 * len(text_of(html))
+
+
+def test_model_card_marks_what_only_the_owner_knows(data):
+    html = render_page(data)
+    for section in ("Intended use", "Factors", "Ethical considerations", "Caveats"):
+        assert section in html
+    assert html.count('<span class="open">owner</span> <span class="ask">') == 11
+    assert "4 cases of dataset brats in 2 folds." in text_of(html)
+
+
+def test_all_that_comes_from_outside_is_escaped(tmp_path):
+    dice = {f"{HOSTILE.replace('/', '|')}{i}": value for i, value in enumerate(DICE.values())}
+    folds = make_folds(dice)
+    result = make_result(folds, reasons=[HOSTILE])
+    result["cases"]["exclusions"] = {HOSTILE: HOSTILE}
+    result["slices"] = {HOSTILE: result["slices"]["stratum"]}
+    fields = dict.fromkeys(("title", "profile", "config", "fingerprint"), HOSTILE)
+    data = read_sample(write_artifacts(tmp_path, folds, result), texts=replace(TEXTS, **fields))
+    html = render_page(data)
+    assert html.count("<script>alert") == 0
+    assert html.count("&lt;script&gt;alert") >= 10
+    assert len(data.viewer.shown.items) == 3
+    assert "\\u003cscript>alert" in html, "in the data of the viewer"
+
+
+def test_page_loads_nothing_and_runs_only_its_own_scripts(data):
+    html = render_page(data)
+    assert not re.search(r"https?:|@import|url\(", re.sub(r"https://doi\S+", "", html))
+    links = re.findall(r'\b(?:src|href)="([^"]*)"', html)
+    assert links and all(link.startswith(("#", "data:")) for link in links)
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)[1]
+    assert policy.startswith("default-src 'none'") and "unsafe-eval" not in policy
+    assert len(re.findall(r"'sha256-[^']+'", policy)) == html.count("<script>") == 2
+    assert "script-src 'unsafe-inline'" not in policy
+
+
+def test_links_lead_to_sections_and_ids_are_there_once(data):
+    html = render_page(data)
+    ids = re.findall(r'\bid="([^"]*)"', html)
+    assert set(re.findall(r'href="#([^"]*)"', html)) <= set(ids)
+    assert len(ids) == len(set(ids))
+
+
+def test_a_page_that_is_too_large_is_refused():
+    assert check_size("x" * 10) == "x" * 10
+    with pytest.raises(RuntimeError, match="must be below 15,000,000 bytes, this one has"):
+        check_size("x" * (MOST_BYTES + 1))
+
+
+def test_predictions_that_were_not_kept(tmp_path: Path):
+    folders = write_artifacts(tmp_path)
+    for path in tmp_path.rglob("predictions/*"):
+        path.unlink()
+    text = text_of(render_page(read_sample(folders)))
+    assert "Records or predictions of the cases were not kept." in text
+
+
+@pytest.mark.slow
+def test_component_writes_the_page(tmp_path: Path):
+    from dataclasses import asdict
+
+    from tfx.types import standard_artifacts
+
+    from beam_preprocess.config_io import to_json
+    from beam_preprocess.datasets.brats import BRATS
+    from components.artifacts import ReportPage
+    from components.report.component import ReportExecutor
+
+    folders = write_artifacts(tmp_path)
+    kinds = {"examples": standard_artifacts.Examples}
+    named = {"examples": folders.examples, "cross_validation": folders.cross_validation}
+    for i in range(2):
+        named |= {
+            f"evaluation_{i}": folders.evaluations[i],
+            f"model_run_{i}": folders.model_runs[i],
+        }
+    inputs = {}
+    for name, folder in named.items():
+        default = (
+            standard_artifacts.ModelRun if "run" in name else standard_artifacts.ModelEvaluation
+        )
+        artifact = kinds.get(name, default)()
+        artifact.uri = str(folder)
+        inputs[name] = [artifact]
+    report = ReportPage()
+    report.uri = str(tmp_path / "report")
+    parameters = {"folds": 2, "info": to_json(BRATS), **asdict(TEXTS)}
+    ReportExecutor().Do(inputs, {"report": [report]}, parameters)
+
+    assert [p.name for p in (tmp_path / "report").iterdir()] == ["report.html"]
+    text = text_of((tmp_path / "report" / "report.html").read_text(encoding="utf-8"))
+    assert "tiny run Blessed" in text and "Best a Dice of WT 0.950, fold 0" in text
+    assert "its component writes it before the run ends" in text
+    with pytest.raises(KeyError, match="model_run_1"):
+        ReportExecutor().Do({n: a for n, a in inputs.items() if n != "model_run_1"}, {}, parameters)
+
+
+@pytest.mark.slow
+def test_component_names_the_inputs_by_fold():
+    from tfx.types import Channel, standard_artifacts
+
+    from beam_preprocess.datasets.brats import BRATS
+    from components.artifacts import ReportPage
+    from components.report.component import Report
+
+    def channel(kind: str) -> Channel:
+        return Channel(type=getattr(standard_artifacts, kind))
+
+    folds = [(channel("ModelEvaluation"), channel("ModelRun")) for _ in range(2)]
+    node = Report(channel("Examples"), channel("ModelEvaluation"), folds, info=BRATS, texts=TEXTS)
+    named = {"evaluation_0", "evaluation_1", "model_run_0", "model_run_1"}
+    assert set(node.inputs) == named | {"examples", "cross_validation"}
+    assert node.exec_properties["folds"] == 2 and node.exec_properties["title"] == "tiny run"
+    assert node.outputs["report"].type is ReportPage

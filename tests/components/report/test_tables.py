@@ -1,0 +1,90 @@
+"""Tables: their cells as a reader sees them."""
+
+from beam_preprocess.datasets.brats import BRATS
+from components.report import tables
+from components.report.result import read_result
+from components.report.words import apart, define_regions, full_name, number, sort_regions
+from components.web import DASH
+from trainer.metrics.cohort_scores import cohort_to_dict, score_cohort
+
+from ..report_samples import STATISTICS, make_folds, make_result
+
+
+def test_table_per_score_with_all_cases_and_folds():
+    dice, hd95 = tables.fold_tables(read_result(make_result()))
+    assert (dice.key, dice.name, hd95.name) == ("dice", "Dice", "HD95 (mm)")
+    assert dice.heads == ("All cases", "Median", "Fold 0", "Fold 1")
+    assert [row.key for row in dice.rows] == ["WT", "ET"]
+    overall, median, first, second = dice.rows[0].cells
+    # 0.95 0.85 0.75 0.65: mean 0.8, deviation sqrt(0.05 / 4) = 0.112
+    assert overall.text == "0.800 ± 0.112" and overall.below.endswith(", n = 4")
+    assert (median.text, median.below) == ("0.800", "0.725 to 0.875")
+    assert (first.text, first.below, second.text) == ("0.900", "n = 2", "0.700")
+
+
+def test_score_without_a_value_is_a_dash_that_counts():
+    hd95 = tables.fold_tables(read_result(make_result()))[1]
+    assert [c.text for c in hd95.rows[1].cells] == [DASH] * 4
+    assert hd95.rows[1].cells[0].below == "n = 0, 4 without"
+
+
+def test_slices_have_a_row_per_value():
+    [stratum] = tables.slice_tables(read_result(make_result()), "dice")
+    assert (stratum.name, stratum.heads) == ("stratum", ("WT", "ET"))
+    assert [(r.name, r.cells[0].text) for r in stratum.rows] == [("HGG", "0.900"), ("LGG", "0.700")]
+
+
+def test_empty_cases_are_counted():
+    empty = tables.empty_table(read_result(make_result()))
+    assert [c.text for c in empty.rows[1].cells] == ["4", "0", "0", "4"]
+
+
+def test_cases_worst_first():
+    table = tables.case_table(make_folds(), "WT/dice")
+    assert table.heads == ("Fold", "stratum", "Dice WT", "Dice ET")
+    assert [r.name for r in table.rows] == ["d", "c", "b", "a"]
+    assert [c.text for c in table.rows[0].cells] == ["1", "LGG", "0.650", "1.000"]
+    assert [r.name for r in tables.case_table(make_folds(), "WT/hd95").rows] == ["d", "c", "b", "a"]
+
+
+def test_baseline_beside_the_new_model():
+    old, new = (
+        cohort_to_dict(score_cohort(make_folds(dice), STATISTICS))
+        for dice in ({"a": 0.5, "b": 0.7}, {"a": 0.6, "b": 0.8})
+    )
+    baseline = {"version": "17", "scores": old, "new_scores": new}
+    table = tables.baseline_table(read_result(make_result(baseline=baseline)))
+    assert [c.text for c in table.rows[0].cells] == ["0.700", "0.600"]
+    assert tables.baseline_table(read_result(make_result())) is None
+    unfair = baseline | {"scores": None}
+    assert tables.baseline_table(read_result(make_result(baseline=unfair))) is None
+
+
+def test_no_tables_of_images_and_references_without_their_scores():
+    result = read_result(make_result())
+    assert tables.image_table(result) is None and tables.reference_table(result) is None
+
+
+def test_numbers_have_as_many_decimals_as_tell_something():
+    assert number(0.81249, "dice") == "0.812"
+    assert number(3.14159, "hd95") == "3.1"
+    assert number(None, "dice") == number(float("nan"), "dice") == DASH
+    assert apart(0.79996, 0.8) == ("0.79996", "0.80000")
+    assert apart(0.8, 0.8) == ("0.800", "0.800")
+    assert apart(None, 0.5) == (DASH, "0.500")
+
+
+def test_names():
+    assert full_name("WT/dice") == "Dice of WT"
+    assert full_name("WT/hd95") == "HD95 of WT (mm)"
+    assert full_name("mean/dice") == "Dice, mean of labels"
+    assert full_name("images/auroc") == "AUROC of images"
+    assert sort_regions(["mean", "zeta", "ET", "WT"]) == ["WT", "ET", "zeta", "mean"]
+
+
+def test_definitions_of_brain_scans():
+    definitions = define_regions(BRATS)
+    assert definitions["TC"] == "Labels 1 and 4 as one. The BraTS region tumour core."
+    assert definitions["TumorCore"].startswith("Label 1. As the reference systems")
+    mean = "Mean of the scores of TumorCore, PeritumoralEdema and EnhancingTumor in a case."
+    assert definitions["mean"] == mean
