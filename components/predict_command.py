@@ -209,10 +209,11 @@ def predict_folder(
         probability_suffix=probability_suffixes(info)[0],
     )
     results.require_apart(source, (path for case in inputs.cases for path in case.files))
-    results.claim(prediction.model, prediction.inference)
+    made_by = results.claim(prediction.model, prediction.inference)
 
     def make_segment() -> Segment:
         model = prediction.load()
+        results.begin(made_by)  # not before: a damaged model makes no results
 
         def segment(case: Case, found: PredictionInput) -> None:
             written = results.probabilities_of(found)

@@ -64,25 +64,31 @@ class ResultFolder:
             if name != "output" and place == self.labels.resolve():
                 raise ValueError(f"{name} must be another folder than output, got {str(folder)!r}")
 
-    def claim(self, model: Path, inference: InferenceConfig) -> None:
-        """Begins the folder, or finds that it was begun by this model with these settings.
+    def claim(self, model: Path, inference: InferenceConfig) -> dict[str, Any]:
+        """What makes the results, for `begin`: the folder is new, or was begun by the same.
 
         Raises:
           ValueError: It holds something else.
         """
         path = self.labels / MADE_BY
-        fingerprint = model_fingerprint(model)
-        made_by = {"model_fingerprint": fingerprint, "inference": _plain(asdict(inference))}
+        made_by = {
+            "model": str(model.resolve()),
+            "model_fingerprint": model_fingerprint(model),
+            "inference": json.loads(json.dumps(asdict(inference))),  # tuples are lists in JSON
+        }
         if path.is_file():
             _require_same(_read(path), made_by, self.labels)
-            return
-        if self.labels.is_dir() and any(self.labels.iterdir()):
+        elif self.labels.is_dir() and any(self.labels.iterdir()):
             raise ValueError(
                 "output must be a new or empty folder, or one that unet-tfx predict began, got"
                 f" {str(self.labels)!r}, which holds other files"
             )
-        content = {"model": str(model.resolve()), **made_by}
-        write_text(path, json.dumps(content, indent=1))
+        return made_by
+
+    def begin(self, made_by: Mapping[str, Any]) -> None:
+        """Tells in the folder what makes its results, unless it does already."""
+        if not (self.labels / MADE_BY).is_file():
+            write_text(self.labels / MADE_BY, json.dumps(made_by, indent=1))
 
     def done(self) -> dict[str, dict[str, Any]]:
         """Case -> the line that tells of its results, of all that are complete.
@@ -155,8 +161,3 @@ def _require_same(known: Mapping[str, Any], made_by: Mapping[str, Any], folder: 
         f"a folder must hold results of one model and its settings, {str(folder)!r} {what}:"
         " predict into another folder"
     )
-
-
-def _plain(values: Mapping[str, Any]) -> Any:
-    """As JSON gives it back: tuples become lists."""
-    return json.loads(json.dumps(values))
