@@ -26,15 +26,15 @@ def scans(tmp_path_factory) -> Path:
     return root
 
 
-def write_volume(path: Path, value: int = 1) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(np.full((3, 4, 5), value, np.int16), np.eye(4)), path)
+def write_volume(path: Path) -> Path:
+    voxels = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), path)
     return path
 
 
-def write_photograph(path: Path, value: int = 7) -> Path:
+def write_photograph(path: Path, first: int = 7) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((4, 5), value, np.uint8)).save(path)
+    Image.fromarray(np.arange(first, first + 20, dtype=np.uint8).reshape(4, 5)).save(path)
     return path
 
 
