@@ -56,14 +56,11 @@ class GroupNorm(keras.layers.Layer):
         self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones", **options)
         self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros", **options)
 
-    def call(self, x: Any, training: bool | None = None) -> Any:
-        groups = self.groups or x.shape[-1]
-        single = x.shape[0] == 1 and groups == x.shape[-1]
-        if training is False and single and _is_tensorflow_on_cpu():
-            return _norm_one_sample(x, self.gamma, self.beta, epsilon=self.epsilon)
+    def call(self, x: Any) -> Any:
         # Reshaping also makes them tensors: a custom gradient must not meet variables.
         shape = (1,) * (len(x.shape) - 1) + (-1,)
         gamma, beta = ops.reshape(self.gamma, shape), ops.reshape(self.beta, shape)
+        groups = self.groups or x.shape[-1]
         return group_norm(x, gamma, beta, groups=groups, epsilon=self.epsilon)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -122,32 +119,6 @@ def group_norm(x: Any, gamma: Any, beta: Any, *, groups: int, epsilon: float) ->
         return y, gradient
 
     return normalise(x, gamma, beta)
-
-
-def _norm_one_sample(x: Any, gamma: Any, beta: Any, *, epsilon: float) -> Any:
-    """Instance norm of one sample by TensorFlow on a CPU, for inference: it has no gradient.
-
-    What `group_norm` does, in six passes over the memory of x instead of ten: TensorFlow's batch
-    norm applies a mean and a variance in one operation. Of its own statistics, sums over all voxels
-    in float32, it loses three digits on a large case; they are ours.
-
-    x [1, *S, C], gamma and beta [C] -> [1, *S, C] of x's dtype.
-    """
-    import tensorflow as tf
-
-    x_32 = tf.cast(x, tf.float32)
-    mean = spatial_mean(x_32)
-    variance = spatial_mean(tf.math.squared_difference(x_32, mean))
-    y, *_ = tf.raw_ops.FusedBatchNormV3(
-        x=tf.reshape(x, [1, -1, 1, x.shape[-1]]),
-        scale=tf.convert_to_tensor(gamma),
-        offset=tf.convert_to_tensor(beta),
-        mean=tf.reshape(mean, [-1]),
-        variance=tf.reshape(variance, [-1]),
-        epsilon=epsilon,
-        is_training=False,
-    )
-    return tf.reshape(y, tf.shape(x))
 
 
 def leaky_relu(x: Any) -> Any:

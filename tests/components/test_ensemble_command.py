@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,7 +96,13 @@ def test_two_models_become_one(members, ensemble, tmp_path):
     assert np.abs(answers[0] - answers[1]).max() > 1e-3
 
 
-def test_one_model_with_other_inference(members, ensemble, tmp_path):
+def test_one_model_with_other_inference(members, ensemble, monkeypatch, tmp_path):
+    def export_ensemble(models, folder, *, inference):
+        assert models == members[:1]
+        write_metadata(replace(SPEC, inference=inference), Path(folder))
+
+    stub = SimpleNamespace(export_ensemble=export_ensemble)
+    monkeypatch.setitem(sys.modules, "trainer.ensemble", stub)
     words = [members[0], "--output", tmp_path / "out", "--inference.mode", "whole"]
     status, said, _ = ensemble(*words)
     assert status == EXIT_DONE

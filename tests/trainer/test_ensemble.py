@@ -13,7 +13,7 @@ from trainer.config import InferenceConfig
 from trainer.ensemble import RebuiltModel, export_ensemble, load_networks
 from trainer.model_config import ModelConfig
 from trainer.model_folder import ServingSpec, read_metadata, write_metadata
-from trainer.serving import LoadedModel, export
+from trainer.serving import LoadedModel, Servable, export
 from trainer.state import POLICIES
 from trainer.unet import build_unet
 
@@ -113,13 +113,12 @@ def test_variables_must_be_those_of_the_network(folds: list[Path], tmp_path: Pat
         export_ensemble([other], str(tmp_path / "ensemble"))
 
 
-def test_rebuilt_model_infers_otherwise(ensemble: LoadedModel, tmp_path: Path) -> None:
-    """As one that was exported like that: the networks, the type and the answer."""
+def test_rebuilt_model_infers_otherwise(ensemble: LoadedModel) -> None:
     inference = InferenceConfig(window=(16, 16), mode="whole", mirror=(1,), min_component=4)
-    export_ensemble([ensemble.path], str(tmp_path), inference=inference)
-    expected = LoadedModel(tmp_path).predict_probabilities(IMAGE)
+    spec = replace(SPEC, inference=inference)
+    expected = Servable(load_networks(ensemble), spec).predict(tf.constant(IMAGE))
     rebuilt = RebuiltModel(ensemble.path, inference)
-    assert rebuilt.spec == replace(SPEC, inference=inference)
+    assert rebuilt.spec == spec
     label, probabilities = rebuilt.predict_probabilities(IMAGE)
     np.testing.assert_allclose(probabilities, expected[1], atol=1e-6)
     np.testing.assert_array_equal(label, expected[0])
