@@ -2,7 +2,7 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest -n 2 --dist worksteal
 CLI := .venv/bin/unet-tfx
 
-.PHONY: setup demo test test-fast lint types bench bench-data bench-train clean-demo
+.PHONY: setup demo test test-fast lint types bench bench-data bench-train bench-infer clean-demo
 
 setup:            ## make .venv from the lock; does nothing where it is made
 	@tools/make_venv.sh
@@ -43,6 +43,10 @@ bench-data: setup ## raw files -> records -> crops against the reference procedu
 bench-train: setup  ## training steps and forward passes of ours and of plain PyTorch, as JSON (15 min)
 	@tools/make_peer_venv.sh
 	PYTHONPATH=. $(PYTHON) -W ignore tests/bench_train.py
+
+bench-infer: setup  ## a whole case by ours and by MONAI's sliding window on PyTorch, as JSON (30 min)
+	@tools/make_peer_venv.sh
+	PYTHONPATH=. $(PYTHON) -W ignore tests/bench_infer.py
 
 clean-demo:       ## remove what `make demo` made
 	rm -rf demo

@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 from beam_preprocess.atomic import write_text
 from pipeline.compare_text import comparison_text
 from pipeline.options import parse
-from pipeline.report_command import require_run_folder
+from pipeline.run_folder import require_run_folder
 from pipeline.usage import EXIT_DONE, UsageError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def parse_options(argv: Sequence[str]) -> Namespace:
     """
     options = parse(make_parser(), argv)
     for name in ("run_a", "run_b"):
-        require_run_folder(name.upper(), options[name])
+        require_run_folder(options[name], name.upper())
     for name in ("output", "json"):
         if options[name] and Path(options[name]).is_dir():
             raise UsageError(f"--{name} must be a file, {options[name]!r} is a folder")

@@ -12,9 +12,8 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from beam_preprocess.case import DataError
 from beam_preprocess.config import DataConfig
 from beam_preprocess.config_io import from_dict
-from pipeline.config_text import CONFIG_FILE
 from pipeline.options import parse
-from pipeline.run_folder import METADATA
+from pipeline.run_folder import CONFIG_FILE, is_run_folder
 from pipeline.text_table import table
 from pipeline.usage import EXIT_DONE, EXIT_ERROR, UsageError
 from trainer.config import EvaluationConfig
@@ -73,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_DONE
     options = parse(make_parser(EvaluationConfig()), words)
     root = Path(options.data.root)
-    is_run = (root / METADATA).is_file()
+    is_run = is_run_folder(root)
     if is_run:
         options = parse(make_parser(read_evaluation(root)), words)
     _check_options(options, root)

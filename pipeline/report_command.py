@@ -7,9 +7,8 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from beam_preprocess.atomic import write_text
-from pipeline.config_text import CONFIG_FILE
 from pipeline.options import parse
-from pipeline.run_folder import METADATA
+from pipeline.run_folder import require_run_folder
 from pipeline.usage import EXIT_DONE, UsageError
 
 MOST_CASES = 20
@@ -74,18 +73,10 @@ def parse_options(argv: Sequence[str]) -> Namespace:
       UsageError: Names the option, its value and what is allowed.
     """
     options = parse(make_parser(), argv)
-    require_run_folder("RUN", options.run)
+    require_run_folder(options.run, "RUN")
     if len(split_cases(options.cases)) > MOST_CASES:
         number = len(split_cases(options.cases))
         raise UsageError(f"--cases must name at most {MOST_CASES} cases, got {number}")
     if options.output and Path(options.output).is_dir():
         raise UsageError(f"--output must be a file, {options.output!r} is a folder")
     return options
-
-
-def require_run_folder(name: str, folder: str) -> None:
-    """Raises UsageError unless a folder holds what a run leaves."""
-    if not all((Path(folder) / file).is_file() for file in (METADATA, CONFIG_FILE)):
-        raise UsageError(
-            f"{name} must be a run folder, which holds {METADATA} and {CONFIG_FILE}, got {folder!r}"
-        )

@@ -3,22 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import yaml
-from ml_metadata import errors, proto
-from ml_metadata.metadata_store import MetadataStore
 
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config_io import from_dict, from_json, to_json
 from components.report.content import ReportData, Texts
 from components.report.lineage import Lineage
 from components.report.read import Folders, read_report
-from pipeline.config_text import CONFIG_FILE
 from pipeline.fingerprints import code_fingerprint
-from pipeline.lineage import NodeRun, place, read_last_run, read_lineage, read_parameter
-from pipeline.run_folder import ARTIFACTS, METADATA
+from pipeline.lineage import (
+    NodeRun,
+    open_metadata,
+    place,
+    read_last_run,
+    read_lineage,
+    read_parameter,
+)
+from pipeline.run_folder import ARTIFACTS, CONFIG_FILE
 from trainer.config import EvaluationConfig
 
 _FINISHED = ("ran", "cached")
@@ -57,19 +60,13 @@ def find_run(run: Path) -> FinishedRun:
       ValueError: Its cross-validation has not finished, its artifacts are gone, or its metadata or
         config are damaged.
     """
-    connection = proto.ConnectionConfig()
-    connection.sqlite.filename_uri = str(run / METADATA)
-    connection.sqlite.connection_mode = connection.sqlite.READONLY
-    try:
-        store = MetadataStore(connection)
+    with open_metadata(run) as store:
         nodes = read_last_run(store)
         _require_finished(nodes, run)
         info = read_parameter(store, nodes["RecordSchema"].outputs["schema"], "info")
         examples = nodes["CaseGen"].outputs["examples"]
         data_fingerprint = read_parameter(store, examples, "data_fingerprint")
         lineage = read_lineage(store)
-    except (LookupError, RuntimeError, errors.StatusError) as e:
-        raise ValueError(f"{run / METADATA} must tell of a run: {shorten(str(e), 100)}") from e
     config_text, config = _read_config(run)
     return FinishedRun(
         folders=_folders(nodes, run),

@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +49,29 @@ def run(command: list[str], limit_s: float) -> dict[str, Any] | None:
     return json.loads(done.stdout)
 
 
-def compare(what: str, options: argparse.Namespace, precision: str) -> dict[str, Any]:
-    """Seconds of the steps of both, the ratio of their medians, and what both report of a run."""
-    runs: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
-    commands = {"ours": ours, "peer": peer}
-    for _ in range(options.rounds):
-        for name, command in list(commands.items()):
-            done = run(command(what, options, precision), options.limit)
+def take_turns(
+    commands: Mapping[str, list[str]], *, rounds: int, limit_s: float
+) -> dict[str, list[dict[str, Any]]]:
+    """What each command prints, round by round; one that takes longer than the limit is left out of
+    the rounds after it.
+    """
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in commands}
+    left = dict(commands)
+    for _ in range(rounds):
+        for name, command in list(left.items()):
+            done = run(command, limit_s)
             runs[name] += [done] if done else []
             if not done:  # nor would it be in the next round
-                del commands[name]
-    parameters = {done["parameters"] for name in runs for done in runs[name]}
+                del left[name]
+    parameters = {done["parameters"] for found in runs.values() for done in found}
     assert len(parameters) == 1, f"networks of {parameters} parameters are not comparable"
+    return runs
+
+
+def compare(what: str, options: argparse.Namespace, precision: str) -> dict[str, Any]:
+    """Seconds of the steps of both, the ratio of their medians, and what both report of a run."""
+    commands = {f.__name__: f(what, options, precision) for f in (ours, peer)}
+    runs = take_turns(commands, rounds=options.rounds, limit_s=options.limit)
     kind = "train" if what == "train" else "forward"
     seconds = {
         "ours": [s for done in runs["ours"] for s in done["measured"][kind]["step_seconds"]],
@@ -69,7 +81,7 @@ def compare(what: str, options: argparse.Namespace, precision: str) -> dict[str,
     return {
         "what": what,
         "precision": precision,
-        "parameters": parameters.pop(),
+        "parameters": runs["ours"][0]["parameters"],
         "step_seconds": seconds,
         "median_s": medians,
         "peer_over_ours": medians["peer"] / medians["ours"] if len(medians) == 2 else None,
@@ -80,7 +92,7 @@ def compare(what: str, options: argparse.Namespace, precision: str) -> dict[str,
 
 def without_steps(done: dict[str, Any]) -> dict[str, Any]:
     """What a run reports besides the seconds of its steps: memory, machine, versions."""
-    names = ("memory", "hardware", "versions", "peak_memory_bytes", "threads", "torch")
+    names = ("memory", "hardware", "versions", "peak_memory_bytes", "threads", "torch", "monai")
     return {name: done[name] for name in names if name in done}
 
 

@@ -67,6 +67,7 @@ THIRD_PARTIES = {
     "components/transform.py": {
         *("tfx", "apache_beam", "google", "tensorflow", "tensorflow_transform"),
     },
+    "components/predict_many.py": {"tqdm"},
     "components": {
         *("tfx", "apache_beam", "google", "tensorflow_metadata", "tensorflow_transform"),
         *("tensorflow_data_validation", "tfx_bsl", "pandas", "PIL", "jinja2", "markupsafe"),

@@ -1,4 +1,7 @@
-"""An ensemble of exported models, exported as one: no training, the weights are in the models."""
+"""Exported models taken apart and put together anew, without training: the weights are in them.
+
+Several become one that averages them, or one infers otherwise than it was exported to.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,8 +10,8 @@ from pathlib import Path
 import keras
 
 from trainer.config import InferenceConfig
-from trainer.model_folder import ServingSpec
-from trainer.serving import LoadedModel, export
+from trainer.model_folder import ServingSpec, require_alike
+from trainer.serving import LoadedModel, Servable, export, make_signatures
 from trainer.state import POLICIES
 from trainer.unet import build_unet
 
@@ -34,24 +37,29 @@ def export_ensemble(
     if not models:
         raise ValueError("an ensemble must have a model or more, got none")
     loaded = [LoadedModel(path) for path in models]
+    require_alike({model.path: model.spec for model in loaded})
     spec = replace(loaded[0].spec, inference=inference or loaded[0].spec.inference)
-    for model in loaded[1:]:
-        _check_fits(model, spec, str(loaded[0].path))
     networks = [network for model in loaded for network in load_networks(model)]
     export(networks, spec, folder)
     return spec
 
 
-def _check_fits(model: LoadedModel, spec: ServingSpec, first: str) -> None:
-    """Only inference may differ among the members: the ensemble has one for all."""
-    other = replace(model.spec, inference=spec.inference)
-    differ = [name for name in vars(spec) if getattr(spec, name) != getattr(other, name)]
-    if differ:
-        name = differ[0]
-        raise ValueError(
-            f"models of an ensemble must have the same {name}, {str(model.path)!r} has"
-            f" {getattr(other, name)!r} and {first!r} {getattr(spec, name)!r}"
-        )
+class RebuiltModel(LoadedModel):
+    """An exported model that infers otherwise: its networks in a new graph.
+
+    Args:
+      path: Of the model, or of a folder of versions.
+      inference: How it infers.
+
+    Raises:
+      ValueError: There is no model of ours, it is incomplete or damaged, or `inference` names a
+        label value that its dataset does not have.
+    """
+
+    def __init__(self, path: str | Path, inference: InferenceConfig):
+        super().__init__(path)
+        self.spec = replace(self.spec, inference=inference)
+        self._signatures = make_signatures(Servable(load_networks(self), self.spec), self.spec)
 
 
 def load_networks(model: LoadedModel) -> list[keras.Model]:

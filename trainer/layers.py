@@ -13,6 +13,8 @@ from trainer.hardware import cpu_flags
 
 NORM_EPSILON = 1e-6
 LEAKY_SLOPE = 0.01
+_BLOCK = 8
+"""Side of the blocks of voxels whose means are taken first, see `spatial_mean`."""
 _INSTRUCTIONS = {
     "mixed_bfloat16": {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"},
     "mixed_float16": {"avx512_fp16", "amx_fp16", "avx_ne_convert"},
@@ -149,10 +151,33 @@ def spatial_mean(x: Any) -> Any:
     and the sums are more exact for being short: sizes (96, 20) are pooled by (8, 4).
     """
     axes = tuple(range(1, len(x.shape) - 1))
-    blocks = tuple(math.gcd(size or 1, 8) for size in x.shape[1:-1])
-    if max(blocks) > 1 and _is_tensorflow_on_cpu():
+    if not _is_tensorflow_on_cpu():
+        return ops.mean(x, axes, keepdims=True)
+    if None in x.shape[1:-1]:
+        return _mean_of_unknown_sizes(x)
+    blocks = tuple(math.gcd(size, _BLOCK) for size in x.shape[1:-1])
+    if max(blocks) > 1:
         x = ops.average_pool(x, blocks, strides=blocks, data_format="channels_last")
     return ops.mean(x, axes, keepdims=True)
+
+
+def _mean_of_unknown_sizes(x: Any) -> Any:
+    """`spatial_mean` in a graph that is made before the sizes are known.
+
+    What is padded to whole blocks counts in no block's mean; the means are weighed by the share of
+    the voxels that their block has. Size 21 is three blocks that begin at -1, 7 and 15: 7, 8 and 6
+    voxels.
+    """
+    options = {"strides": _BLOCK, "padding": "same", "data_format": "channels_last"}
+    means = ops.average_pool(x, _BLOCK, **options)
+    rank = len(x.shape) - 2
+    for axis, size in enumerate(ops.shape(x)[1:-1]):
+        count = -(-size // _BLOCK)
+        first = ops.arange(count) * _BLOCK - (count * _BLOCK - size) // 2
+        voxels = ops.minimum(first + _BLOCK, size) - ops.maximum(first, 0)
+        share = ops.cast(voxels, "float32") / ops.cast(size, "float32")
+        means = means * ops.reshape(share, [-1 if a == axis else 1 for a in range(rank)] + [1])
+    return ops.sum(means, tuple(range(1, rank + 1)), keepdims=True)
 
 
 def _is_tensorflow_on_cpu() -> bool:

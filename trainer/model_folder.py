@@ -1,10 +1,12 @@
 """The folder of an exported model: where it is among versions, and what is told beside it."""
 
+import hashlib
 import json
 from argparse import ArgumentError
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from beam_preprocess.atomic import write_text
 from beam_preprocess.case import DatasetInfo
@@ -77,6 +79,50 @@ def read_metadata(model: Path) -> ServingSpec:
         return from_dict(ServingSpec, json.loads((model / METADATA).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, IndexError, ArgumentError) as e:
         raise damaged(model, e) from e
+
+
+def model_fingerprint(model: Path) -> str:
+    """Hash of all that decides what the SavedModel in the folder `model` answers."""
+    digest = hashlib.sha256()
+    below = sorted(p for p in (model / "variables").glob("*") if p.is_file())
+    for path in (model / "saved_model.pb", model / METADATA, *below):
+        digest.update(f"{path.relative_to(model)}\n".encode())
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def find_training_cases(model: Path) -> Path | None:
+    """The file that tells whom the SavedModel in the folder `model` was trained on, if it is there.
+
+    The Trainer leaves it beside the SavedModel, `unet-tfx train` beside the folder of its versions.
+    """
+    places = [model.parent, *([model.parent.parent] if model.name.isdigit() else [])]
+    return next((p / TRAINING_CASES for p in places if (p / TRAINING_CASES).is_file()), None)
+
+
+def require_alike(specs: Mapping[Path, ServingSpec]) -> None:
+    """Raises ValueError where models differ in more than their inference, with the first field."""
+    first, *others = specs
+    for other in others:
+        theirs = replace(specs[other], inference=specs[first].inference)
+        if differ := next(_differences(specs[first], theirs), None):
+            name, ours, value = differ
+            raise ValueError(
+                f"models of an ensemble must have the same {name}, {str(other)!r} has {value!r}"
+                f" and {str(first)!r} {ours!r}"
+            )
+
+
+def _differences(one: Any, other: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The fields that differ, those of configs in configs with a dotted name: name, one, other."""
+    for name in (field.name for field in fields(one)):
+        ours, theirs = getattr(one, name), getattr(other, name)
+        if ours != theirs and is_dataclass(ours):
+            yield from _differences(ours, theirs, f"{prefix}{name}.")
+        elif ours != theirs:
+            yield f"{prefix}{name}", ours, theirs
 
 
 def damaged(model: Path, error: Exception) -> ValueError:

@@ -9,7 +9,7 @@ Signatures: `serving_default` and, for every other type that the dataset's inten
 type, `probabilities_<dtype>`) adds float32 [*S, K].
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,17 +127,23 @@ def export(networks: Sequence[keras.Model], spec: ServingSpec, folder: str) -> N
       RuntimeError: The written model lacks a signature.
     """
     servable = Servable(networks, spec)
+    signatures = make_signatures(servable, spec)
+    tf.saved_model.save(servable, folder, signatures=signatures)
+    write_metadata(spec, Path(folder))
+    missing = set(signatures) - set(tf.saved_model.load(folder).signatures)
+    if missing:
+        raise RuntimeError(f"the model in {folder} must have signatures {missing}, it has not")
+
+
+def make_signatures(servable: Servable, spec: ServingSpec) -> dict[str, Any]:
+    """The functions that a model is served by: name -> image [*S, C] -> dict of its outputs."""
     shape = [None] * spec.model.rank + [spec.model.in_channels]
     signatures = {}
     for dtype in spec.dataset.serving_dtypes:
         label, probabilities = signature_names(spec, dtype)
         signatures[label] = _signature(servable, shape, dtype)
         signatures[probabilities] = _signature(servable, shape, dtype, probabilities=True)
-    tf.saved_model.save(servable, folder, signatures=signatures)
-    write_metadata(spec, Path(folder))
-    missing = set(signatures) - set(tf.saved_model.load(folder).signatures)
-    if missing:
-        raise RuntimeError(f"the model in {folder} must have signatures {missing}, it has not")
+    return signatures
 
 
 def signature_names(spec: ServingSpec, dtype: str) -> tuple[str, str]:
@@ -186,7 +192,8 @@ class LoadedModel:
             self._model = tf.saved_model.load(str(self.path))
             dtypes = self.spec.dataset.serving_dtypes
             names = {n for dtype in dtypes for n in signature_names(self.spec, dtype)}
-            if missing := names - set(self._model.signatures):
+            self._signatures: Mapping[str, Any] = self._model.signatures
+            if missing := names - set(self._signatures):
                 raise ValueError(f"it lacks the signatures {sorted(missing)}")
         except _DAMAGE as e:
             raise damaged(self.path, e) from e
@@ -228,4 +235,11 @@ class LoadedModel:
                 f"the model takes {len(channels)} channels {list(channels)},"
                 f" got an image of shape {image.shape}"
             )
-        return self._model.signatures[signature](image=tf.constant(image.astype(dtype)))
+        try:
+            return self._signatures[signature](image=tf.constant(image.astype(dtype)))
+        except tf.errors.ResourceExhaustedError as e:
+            raise RuntimeError(
+                f"inference must fit in the device's memory, it does not for an image of shape"
+                f" {image.shape}: lower inference.whole_limit (mode whole) or inference.window"
+                f" ({str(e).splitlines()[0]})"
+            ) from e

@@ -23,8 +23,8 @@ def get_dataset(config: DataConfig) -> Dataset:
 
 
 def get_reader(info: DatasetInfo) -> Dataset:
-    """Returns the reader of single cases of a dataset, for prediction."""
-    return _class(info.name)(info)
+    """Returns the reader of a dataset's cases for prediction: they need no label."""
+    return _class(info.name)(info, DataConfig(dataset=info.name, allow_unlabelled=True))
 
 
 def _class(name: str) -> Any:

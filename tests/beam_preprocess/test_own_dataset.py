@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,10 @@ def test_reader_for_prediction(config):
     info = get_dataset(config).info
     case = get_reader(info).read_image(Path(config.root) / "p0.npy")
     assert case.image.shape == (16, 20, 1) and case.label is None
+    files = get_reader(info).list_cases(Path(config.root)).cases[0]
+    unlabelled = get_reader(info).read_case(replace(files, label=None))
+    assert unlabelled.label is None
+    np.testing.assert_array_equal(unlabelled.image, case.image)
 
 
 @pytest.mark.parametrize("name", ["my_pairs.Pears", "my_bears.Pairs"])

@@ -1,13 +1,18 @@
 """Artifacts in temporary folders, as TFX hands them to an executor."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from beam_preprocess.case import Case, CaseFiles
+from beam_preprocess.case import Case, CaseFiles, DatasetInfo
+from trainer.config import InferenceConfig
+from trainer.model_config import ModelConfig
+from trainer.model_folder import ServingSpec, write_metadata
 
 
 @pytest.fixture
@@ -37,3 +42,44 @@ def make_case() -> Callable[..., Case]:
         )
 
     return make
+
+
+@pytest.fixture
+def push(tmp_path):
+    """A function: dataset -> a folder as Pusher leaves it, less the graph."""
+
+    def write(info: DatasetInfo):
+        folder = tmp_path / "serving" / "17"
+        spec = ServingSpec(
+            dataset=info,
+            profile="corrected",
+            clip_percentiles=(0.5, 99.5),
+            inference=InferenceConfig(window=(8,) * info.rank),
+            model=ModelConfig(rank=info.rank, in_channels=1, classes=1, filters=(2, 4)),
+        )
+        write_metadata(spec, folder)
+        (folder / "saved_model.pb").write_bytes(b"")
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def fake_model(monkeypatch):
+    """Stands in for the exported graph: bright is what is above 5. Gives the models loaded."""
+    loaded = []
+
+    class LoadedModel:
+        def __init__(self, path):
+            loaded.append(path)
+
+        def predict(self, image):
+            return np.where(image[..., 0] > 5, np.uint8(255), np.uint8(0))
+
+        def predict_probabilities(self, image):
+            p = np.clip(image[..., :1].astype(np.float32) / 16, 0, 1)
+            several = image.shape[-1] > 1
+            return self.predict(image), np.concatenate([1 - p, p], -1) if several else p
+
+    monkeypatch.setitem(sys.modules, "trainer.serving", SimpleNamespace(LoadedModel=LoadedModel))
+    return loaded

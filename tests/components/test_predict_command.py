@@ -4,22 +4,18 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
-from beam_preprocess.case import DatasetInfo
 from beam_preprocess.datasets.brats import BRATS
 from beam_preprocess.datasets.dagm import DAGM
 from beam_preprocess.synth import brats
 from pipeline.cli import main
 from pipeline.usage import EXIT_ERROR, EXIT_USAGE
-from trainer.config import InferenceConfig
-from trainer.model_config import ModelConfig
-from trainer.model_folder import METADATA, ServingSpec, write_metadata
+from trainer.model_folder import METADATA
 
 FOLDERS = replace(
     DAGM,
@@ -33,26 +29,6 @@ FOLDERS = replace(
     quantised=False,
 )
 """A dataset that only its model knows: no folder of it is at hand."""
-
-
-@pytest.fixture
-def push(tmp_path):
-    """A function: dataset -> a folder as Pusher leaves it, less the graph."""
-
-    def write(info: DatasetInfo):
-        folder = tmp_path / "serving" / "17"
-        spec = ServingSpec(
-            dataset=info,
-            profile="corrected",
-            clip_percentiles=(0.5, 99.5),
-            inference=InferenceConfig(window=(8,) * info.rank),
-            model=ModelConfig(rank=info.rank, in_channels=1, classes=1, filters=(2, 4)),
-        )
-        write_metadata(spec, folder)
-        (folder / "saved_model.pb").write_bytes(b"")
-        return folder
-
-    return write
 
 
 @pytest.fixture(scope="module")
@@ -130,14 +106,15 @@ def test_input_of_nnunet_may_be_named_without_channel_and_ending(fails, push, tm
     ("info", "output", "endings"),
     [
         (BRATS, "label.png", ".nii.gz or .nii"),
-        (BRATS, "label", ".nii.gz or .nii"),
+        (BRATS, "label", ".nii.gz or .nii"),  # of many cases a folder: there are none
         (DAGM, "mask.nii.gz", ".png or .PNG"),
         (FOLDERS, "mask.tif", ".png"),
     ],
 )
 def test_output_of_another_kind(fails, push, case, info, output, endings):
     message = fails(push(info), case, output)
-    assert f"output must end in {endings}, got '" in message and output in message
+    assert f"output must end in {endings}" in message
+    assert output in message or "none can be read" in message
 
 
 def test_case_folder_that_lacks_modalities(fails, push, case):
@@ -222,27 +199,6 @@ def test_errors_import_no_framework(push, case, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stderr.splitlines()) == 4
-
-
-@pytest.fixture
-def fake_model(monkeypatch):
-    """Stands in for the exported graph: calls bright what is above 100."""
-    loaded = []
-
-    class LoadedModel:
-        def __init__(self, path):
-            loaded.append(path)
-
-        def predict(self, image):
-            return np.where(image[..., 0] > 5, np.uint8(255), np.uint8(0))
-
-        def predict_probabilities(self, image):
-            p = np.clip(image[..., :1].astype(np.float32) / 16, 0, 1)
-            several = image.shape[-1] > 1
-            return self.predict(image), np.concatenate([1 - p, p], -1) if several else p
-
-    monkeypatch.setitem(sys.modules, "trainer.serving", SimpleNamespace(LoadedModel=LoadedModel))
-    return loaded
 
 
 def test_scan_gives_a_label_map_in_its_own_grid(push, case, fake_model, tmp_path, capsys):

@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from beam_preprocess.datasets.dagm import DAGM
 from trainer.config import InferenceConfig
-from trainer.ensemble import export_ensemble, load_networks
+from trainer.ensemble import RebuiltModel, export_ensemble, load_networks
 from trainer.model_config import ModelConfig
 from trainer.model_folder import ServingSpec, read_metadata, write_metadata
-from trainer.serving import LoadedModel, export
+from trainer.serving import LoadedModel, Servable, export
 from trainer.state import POLICIES
 from trainer.unet import build_unet
 
@@ -89,7 +89,7 @@ def test_ensemble_has_all_networks_and_may_be_a_member_itself(
     ("name", "change"),
     [
         ("profile", {"profile": "reference"}),
-        ("model", {"model": replace(SPEC.model, conv_bias=False)}),
+        ("model.conv_bias", {"model": replace(SPEC.model, conv_bias=False)}),
     ],
 )
 def test_members_must_be_of_one_kind(
@@ -111,6 +111,21 @@ def test_variables_must_be_those_of_the_network(folds: list[Path], tmp_path: Pat
     message = rf"^the model in '{other}' must have the \d+ variables of its network, it has \d+,"
     with pytest.raises(ValueError, match=message):
         export_ensemble([other], str(tmp_path / "ensemble"))
+
+
+def test_rebuilt_model_infers_otherwise(ensemble: LoadedModel) -> None:
+    inference = InferenceConfig(window=(16, 16), mode="whole", mirror=(1,), min_component=4)
+    spec = replace(SPEC, inference=inference)
+    expected = Servable(load_networks(ensemble), spec).predict(tf.constant(IMAGE))
+    rebuilt = RebuiltModel(ensemble.path, inference)
+    assert rebuilt.spec == spec
+    label, probabilities = rebuilt.predict_probabilities(IMAGE)
+    np.testing.assert_allclose(probabilities, expected[1], atol=1e-6)
+    np.testing.assert_array_equal(label, expected[0])
+    np.testing.assert_array_equal(rebuilt.predict(IMAGE), label)
+    assert np.abs(probabilities - ensemble.predict_probabilities(IMAGE)[1]).max() > 1e-4
+    with pytest.raises(ValueError, match="takes 8-bit images"):
+        rebuilt.predict(IMAGE.astype(np.int16))
 
 
 def test_ensemble_of_nothing() -> None:

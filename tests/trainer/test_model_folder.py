@@ -1,6 +1,7 @@
 """Which of the folders below a path is the model, and what its metadata tells."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -13,7 +14,10 @@ from trainer.config import InferenceConfig
 from trainer.model_config import ModelConfig
 from trainer.model_folder import (
     METADATA,
+    TRAINING_CASES,
     ServingSpec,
+    find_training_cases,
+    model_fingerprint,
     newest_version,
     read_metadata,
     write_metadata,
@@ -127,3 +131,38 @@ def test_metadata_that_is_no_text_or_not_there(tmp_path: Path, damage: bytes | N
 def test_metadata_is_read_without_tensorflow() -> None:
     code = "import sys, trainer.model_folder; assert not {'tensorflow', 'keras'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_fingerprint_is_of_graph_weights_and_metadata(tmp_path: Path) -> None:
+    model = fake_model(tmp_path / "1")
+    (model / "variables").mkdir()
+    weights = model / "variables" / "variables.data-00000-of-00001"
+    weights.write_bytes(b"1")
+    first = model_fingerprint(model)
+    (model / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"no part of it")
+    copy = Path(shutil.copytree(model, tmp_path / "copy"))
+    assert model_fingerprint(model) == model_fingerprint(copy) == first
+    found = {first}
+    for path in (weights, model / "saved_model.pb", model / METADATA):
+        path.write_bytes(path.read_bytes() + b"2")
+        found.add(model_fingerprint(model))
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("model", "file"),
+    [
+        ("model/1", TRAINING_CASES),  # of unet-tfx train
+        ("17/Format-Serving", f"17/{TRAINING_CASES}"),  # of the Trainer
+        ("serving/3", f"serving/{TRAINING_CASES}"),
+    ],
+)
+def test_training_cases_lie_beside_the_model(tmp_path: Path, model: str, file: str) -> None:
+    assert find_training_cases(fake_model(tmp_path / model)) is None
+    (tmp_path / file).touch()
+    assert find_training_cases(tmp_path / model) == tmp_path / file
+
+
+def test_training_cases_of_the_folder_above_are_another_models(tmp_path: Path) -> None:
+    (tmp_path / TRAINING_CASES).touch()
+    assert find_training_cases(fake_model(tmp_path / "folder" / "Format-Serving")) is None

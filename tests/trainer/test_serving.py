@@ -327,6 +327,16 @@ def test_axes_in_another_order_or_direction(
     assert len(np.unique(label[BOX])) > 1
 
 
+def test_memory_that_does_not_suffice(scan_model: LoadedModel, monkeypatch) -> None:
+    def fail(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nmore")
+
+    monkeypatch.setattr(scan_model, "_signatures", {"serving_int16": fail})
+    message = r"shape \(12, 11, 10, 2\): lower inference.whole_limit .* \(OOM when allocating\)$"
+    with pytest.raises(RuntimeError, match=message):
+        scan_model.predict(scan())
+
+
 def test_predict_takes_tensors_of_known_shape(scan_network, scan_model: LoadedModel) -> None:
     """A border of zeros makes the crop smaller than the image whose shape is known."""
     servable = Servable([scan_network], SCAN_SPEC)
