@@ -134,7 +134,8 @@ def cases_of_folder(config: DataConfig, split: str) -> LabelledCases:
         words = f"split {split!r} must have" if split else "there must be"
         raise ValueError(f"{words} labelled cases in {config.root}, found {_count(listed)}")
     known = {c.case_id for cases in cohort.splits.values() for c in cases}
-    cases, problems = apply_case_table(chosen, config.case_table, known=known | {*cohort.excluded})
+    known |= {*cohort.excluded, *failures}
+    cases, problems = apply_case_table(chosen, config.case_table, known=known)
     if problems:
         raise DataError(problems)
     return LabelledCases(
@@ -246,12 +247,15 @@ def _check_same_dataset(ours: DatasetInfo, found: DatasetInfo) -> None:
 
 def _in_values_of(ours: DatasetInfo, found: DatasetInfo) -> DatasetInfo:
     """`found` with the label values that they stand for in `ours`: BraTS has two for one label."""
-    value = {v: ours.label_aliases.get(v, v) for v in found.label_values}
+
+    def meant(value: int) -> int:
+        return ours.label_aliases.get(value, value)
+
     return replace(
         found,
-        label_values=tuple(value[v] for v in found.label_values),
-        label_names={value[v]: name for v, name in found.label_names.items()},
-        regions={n: tuple(value[v] for v in values) for n, values in found.regions.items()},
+        label_values=tuple(map(meant, found.label_values)),
+        label_names={meant(v): name for v, name in found.label_names.items()},
+        regions={name: tuple(map(meant, values)) for name, values in found.regions.items()},
     )
 
 

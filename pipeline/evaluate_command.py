@@ -92,7 +92,7 @@ def _refuse_data_options(words: Sequence[str]) -> None:
     for word in words:
         if word.startswith("--data.") and word.partition("=")[0] != "--data.root":
             raise UsageError(
-                f"{word} must be left out where --data is a run, whose records are taken as they are"
+                f"{word} must be left out where --data is a run, whose records are what they are"
             )
 
 

@@ -184,8 +184,8 @@ def test_records_that_are_damaged_or_missing(examples: Path, make_case, model, t
     for number, case in enumerate("at"):
         path = examples / "Split-test" / f"records-{number:05d}-of-00002.gz"
         with RecordWriter(path) as writer:
-            case = make_case(image, np.where(image[..., 0] > 99, 255, 0).astype(np.uint8), case)
-            writer.write(encode_raw(case, foreground="all"))
+            label = np.where(image[..., 0] > 99, 255, 0).astype(np.uint8)
+            writer.write(encode_raw(make_case(image, label, case), foreground="all"))
     first = examples / "Split-test" / "records-00000-of-00002.gz"
     first.write_bytes(first.read_bytes()[:60])
     cases = cases_of_run(examples, DAGM, "test")
