@@ -4,7 +4,7 @@ Patient and stratum decide in which fold a case is; by all other columns scores 
 """
 
 import csv
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +39,15 @@ def apply_case_table(
     return [_apply(case, rows.get(case.case_id, {})) for case in cases], problems
 
 
+def column_names(path: str) -> list[str]:
+    """Names of the columns of the table besides patient and stratum.
+
+    Raises:
+      OSError, ValueError, csv.Error: The table cannot be read.
+    """
+    return _further(_read(Path(path)))
+
+
 def further_columns(path: str, cases: Iterable[CaseFiles]) -> dict[str, dict[str, str]]:
     """What the table says of cases besides patient and stratum.
 
@@ -54,13 +63,18 @@ def further_columns(path: str, cases: Iterable[CaseFiles]) -> dict[str, dict[str
         rows = _read(Path(path)) if path else {}
     except (OSError, ValueError, csv.Error):
         return {}
-    known = (CASE_ID, PATIENT, STRATUM)
-    columns = dict.fromkeys(c for row in rows.values() for c in row if c not in known)
+    columns = _further(rows)
     return {
         case.case_id: {c: rows.get(case.case_id, {}).get(c) or UNKNOWN for c in columns}
         for case in cases
         if columns
     }
+
+
+def _further(rows: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Columns besides those with a meaning; with a value in one row at least."""
+    known = (CASE_ID, PATIENT, STRATUM)
+    return list(dict.fromkeys(c for row in rows.values() for c in row if c not in known))
 
 
 def _apply(case: CaseFiles, row: dict[str, str]) -> CaseFiles:

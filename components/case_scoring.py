@@ -4,6 +4,7 @@ What is scored is what is served: the model takes the raw intensities of the rec
 label values, in one TensorFlow graph.
 """
 
+import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_preprocess.case import DatasetInfo, canonical_label
+from beam_preprocess.case_table import column_names
 from beam_preprocess.crop import uncrop
 from beam_preprocess.datasets.photographs import write_mask
 from beam_preprocess.nifti import write_nifti
 from beam_preprocess.records import RawRecord
+from beam_preprocess.validation import require
 from components.file_names import PICTURES, PREDICTIONS
 from components.pictures import write_picture
 from trainer.config import EvaluationConfig
@@ -155,6 +158,21 @@ def _size_bin(record: RawRecord, truth: NDArray[np.uint8], scoring: Scoring) -> 
     return bin_values({record.case_id: size}, edges, unit=unit)[record.case_id]
 
 
+def check_slices(config: EvaluationConfig, info: DatasetInfo, case_table: str) -> None:
+    """Raises ValueError unless cases will have the columns that scores are to be sliced by.
+
+    A table that cannot be read here, on the machine that compiles, is left to the run.
+    """
+    own = ["stratum", "size", *(["class"] if info.task == "defects" else [])]
+    try:
+        known = [*own, *(column_names(case_table) if case_table else [])]
+    except (OSError, ValueError, csv.Error):
+        return
+    wrong = [name for name in config.slices if name not in known]
+    allowed = f"columns of the cases ({', '.join(known)}), of which data.case_table may have more"
+    require(not wrong, "evaluation.slices", wrong, allowed)
+
+
 def write_case(
     record: RawRecord, prediction: NDArray[np.uint8], info: DatasetInfo, folder: Path
 ) -> None:
@@ -163,7 +181,7 @@ def write_case(
     The label map has the original grid, the affine and the label values of the dataset: NIfTI for
     volumes, PNG for photographs.
     """
-    full = uncrop(prediction, record.box, record.full_shape)
+    full = uncrop(prediction, record.box, record.full_shape).astype(np.uint8, copy=False)
     predictions = folder / PREDICTIONS
     if info.rank == 3:
         write_nifti(full, record.affine, predictions / f"{record.case_id}.nii.gz")

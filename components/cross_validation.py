@@ -41,6 +41,21 @@ _ENSEMBLE = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class JudgeSettings:
+    """What CrossValidation judges by.
+
+    Attributes:
+      gate: The rules.
+      evaluation: Statistics and slices.
+      force: Whether a model that is not blessed is pushed all the same.
+    """
+
+    gate: GateConfig
+    evaluation: EvaluationConfig
+    force: bool = False
+
+
 class CrossValidationSpec(ComponentSpec):
     """Inputs (one evaluation per fold, by name), outputs and parameters."""
 
@@ -226,7 +241,7 @@ class CrossValidation(base_component.BaseComponent):
         *,
         model: types.BaseChannel,
         compared: Mapping[str, types.BaseChannel],
-        settings: "JudgeSettings",
+        settings: JudgeSettings,
         fingerprint: str,
     ):
         named = {f"evaluation_{i}": e for i, e in enumerate(evaluations)}
@@ -245,18 +260,3 @@ class CrossValidation(base_component.BaseComponent):
                 **compared,
             )
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgeSettings:
-    """What CrossValidation judges by.
-
-    Attributes:
-      gate: The rules.
-      evaluation: Statistics and slices.
-      force: Whether a model that is not blessed is pushed all the same.
-    """
-
-    gate: GateConfig
-    evaluation: EvaluationConfig
-    force: bool = False

@@ -19,6 +19,7 @@ COMMANDS = {
     "check": ("pipeline.check_command", "tell what is wrong with a cohort, or new in new data"),
     "drift": ("pipeline.drift_command", "tell whether the cohorts of two runs are of one kind"),
     "predict": ("components.predict_command", "segment a case or a photograph with a pushed model"),
+    "evaluate": ("pipeline.evaluate_command", "score a model on labelled cases"),
     "synth": ("beam_preprocess.synth.command", "make realistic synthetic cases in a real layout"),
     "benchmark": ("pipeline.benchmark_command", "measure how fast training and inference are here"),
     "compile": ("kubeflow.compile_command", "write the same DAG as a Kubeflow Pipelines spec"),

@@ -9,13 +9,14 @@ from pathlib import Path
 _FRAMEWORKS = (
     *("tfx", "tensorflow", "keras", "tensorflow-transform", "apache-beam"),
     *("numpy", "nibabel", "isal", "pillow", "tifffile", "scikit-learn", "jinja2"),
+    *("scipy", "surface-distance"),
 )
 
 _CASES = (
     *("beam_preprocess.case", "beam_preprocess.checks", "beam_preprocess.config_io"),
     *("beam_preprocess.crop", "beam_preprocess.datasets", "beam_preprocess.examine"),
     *("beam_preprocess.nifti", "beam_preprocess.records", "beam_preprocess.statistics"),
-    "components.artifacts",
+    *("components.artifacts", "components.file_names"),
 )
 """What reads cases and describes them."""
 
@@ -34,7 +35,11 @@ CODE = {
         "components.transform",
     ),
     "Trainer": ("beam_preprocess.preprocessing", "beam_preprocess.records", "trainer"),
-    "Evaluator": ("components.evaluator", "components.pictures", "trainer.scoring"),
+    "Evaluator": (
+        *("components.case_scoring", "components.evaluation_files", "components.evaluator"),
+        *("components.pictures", "components.split_scoring", "trainer.metrics"),
+        "trainer.reference.metrics",
+    ),
     "RefitBudget": ("components.refit",),
     "Candidate": (
         *("components.candidate", "components.gate", "components.gate_config"),
@@ -42,11 +47,13 @@ CODE = {
     ),
     "Baseline": ("components.baseline",),
     "HeldOut": ("components.held_out",),
-    "CrossValidation": ("components.cross_validation", "components.gate_drop"),
+    "CrossValidation": (
+        *("components.cross_validation", "components.gate_drop", "trainer.metrics"),
+    ),
     "Report": (
         *("beam_preprocess.cohort_check", "beam_preprocess.cohort_summary"),
         *("beam_preprocess.examine_cases", "components.file_names", "components.pictures"),
-        *("components.report", "components.web", "trainer.metrics", "trainer.scoring"),
+        *("components.report", "components.web", "trainer.metrics"),
     ),
 }
 """Node -> the modules and packages whose code decides what it writes.
@@ -56,7 +63,7 @@ What the entries of the nodes before it hold is left out: a node runs again when
 
 _NOT_OF = {
     "Trainer": (
-        *("presets.py", "scoring.py", "manifest.py", "tracking_config.py", "__main__.py"),
+        *("presets.py", "manifest.py", "tracking_config.py", "__main__.py"),
         *("benchmark", "metrics", "reference", "tracking"),
     )
 }

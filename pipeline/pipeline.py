@@ -17,7 +17,7 @@ from beam_preprocess.datasets import get_dataset
 from components.baseline import Baseline
 from components.candidate import Candidate
 from components.case_gen import CaseGen
-from components.case_scoring import Scoring
+from components.case_scoring import Scoring, check_slices
 from components.cross_validation import CrossValidation, JudgeSettings
 from components.curated_schema import CuratedSchema
 from components.data_gate import DataGate
@@ -130,10 +130,11 @@ def check_config(config: RunConfig) -> DatasetInfo:
 
     Raises:
       DataError: The files under `data.root` do not tell what is in them.
-      ValueError: The network or the gate does not suit.
+      ValueError: The network, the gate or a slice does not suit.
     """
     info = get_dataset(config.data).info
     check_network(fit_network(config, info), info)
+    check_slices(config.evaluation, info, config.data.case_table)
     check_gate(config.gate, info, config.evaluation)
     return info
 

@@ -6,7 +6,11 @@ from typing import Any
 Cohort = Mapping[str, Any]
 """A `CohortScores` as a dict: `n`, `regions`, `images`, `threshold`."""
 _WIDTH = 100
-_MORE = {"hd95": ("HD95 mm", 2), "lesion_dice": ("lesion dice", 4), "lesion_hd95": ("les. HD95", 2)}
+_MORE = {
+    "hd95": ("HD95 mm", 2),
+    "lesion_dice": ("lesion dice", 4),
+    "lesion_hd95": ("lesion HD95", 2),
+}
 """Further columns, where cases have the score: its head and decimals."""
 _IMAGES = {
     "auroc": "AUROC",

@@ -24,8 +24,9 @@ from pipeline.usage import EXIT_DONE, UsageError
 from trainer.config import NOT_DECISIVE
 
 if TYPE_CHECKING:
-    from components.fold_training import FoldTraining, Scores
+    from components.fold_training import FoldTraining
     from pipeline.run_records import RunRecords
+    from trainer.metrics.cohort_scores import CohortScores
 
 ALL = "all"
 SECTIONS = ("model", "trainer", "inference")
@@ -187,8 +188,9 @@ def _decides(training: "FoldTraining", fold: str) -> dict[str, Any]:
 
 def _train_and_score(
     training: "FoldTraining", config: RunConfig, records: "RunRecords", fold: str
-) -> "Scores":
-    """Scores of the held-out fold; none where all folds were trained on."""
+) -> "CohortScores | None":
+    """Scores of the held-out fold; None where all folds were trained on."""
+    from components.case_scoring import Scoring
     from components.fold_training import score_fold
     from pipeline.console import adopt_frameworks, set_up_logging
 
@@ -199,26 +201,22 @@ def _train_and_score(
     except (FloatingPointError, MemoryError) as e:  # told in a line, as other errors are
         raise RuntimeError(str(e)) from e
     if fold == ALL:
-        return {}
-    return score_fold(
-        records.examples,
-        fold,
-        training=training.output,
-        info=records.info,
-        empty=config.evaluation.empty,
-    )
+        return None
+    profile = records.preprocessing.profile
+    scoring = Scoring(info=records.info, config=config.evaluation, profile=profile)
+    return score_fold(records.examples, fold, training=training.output, scoring=scoring)
 
 
-def result_text(output: Path, fold: str, scores: "Scores") -> str:
+def result_text(output: Path, fold: str, scores: "CohortScores | None") -> str:
     """The scores as a table, where the model is, and what to do with it."""
-    rows = [
-        [name, *(_number(s[k]) for k in ("mean", "std")), str(s["n"])] for name, s in scores.items()
-    ]
+    from components.score_table import score_rows
+
+    rows = table(score_rows(scores)) if scores else []
     held_out = f"{fold}, which it has not seen" if scores else "none: all folds were trained on"
     return "\n".join(
         [
             "",
-            *table([["score", "mean", "std", "n"], *rows]),
+            *rows,
             *([""] if rows else []),
             f"scored     {held_out}",
             f"model      {output / 'model'}",
@@ -226,7 +224,3 @@ def result_text(output: Path, fold: str, scores: "Scores") -> str:
             f"use it     unet-tfx predict --model {output / 'model'} --input CASE --output LABEL",
         ]
     )
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

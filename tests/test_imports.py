@@ -33,6 +33,7 @@ OURS = {
         "trainer.benchmark",
         "trainer.config",
         "trainer.loss.config",
+        "trainer.metrics.cohort_scores",
         "trainer.model_config",
         "trainer.presets",
         "trainer.tracking_config",
@@ -58,7 +59,6 @@ THIRD_PARTIES = {
     "beam_preprocess/preprocessing.py": {"tensorflow"},
     "trainer": {"tensorflow", "keras"},
     "trainer/distribution.py": {"tensorflow", "horovod"},
-    "trainer/scoring.py": {"sklearn"},
     "trainer/metrics": {"scipy", "sklearn", "surface_distance"},
     "trainer/benchmark/timing.py": {"tensorflow", "keras", "tqdm"},
     "trainer/progress.py": {"tqdm"},
@@ -72,6 +72,7 @@ THIRD_PARTIES = {
         *("tensorflow_data_validation", "tfx_bsl", "pandas", "PIL", "jinja2", "markupsafe"),
     },
     "pipeline/check_command.py": {"tqdm"},
+    "pipeline/evaluate_command.py": {"tqdm", "yaml"},
     "pipeline": {"tfx", "ml_metadata", "absl", "yaml"},
     "kubeflow": {"tfx", "kfp", "kubernetes", "yaml", "absl"},
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from beam_preprocess.case import CaseFiles
-from beam_preprocess.case_table import apply_case_table, further_columns
+from beam_preprocess.case_table import apply_case_table, column_names, further_columns
 from beam_preprocess.cohort import list_cohort
 from beam_preprocess.config import DataConfig
 from beam_preprocess.datasets.brats import Brats
@@ -163,6 +163,10 @@ def test_further_columns_say_something_of_every_case(table):
 def test_table_without_further_columns(table, content):
     assert further_columns(table(content), CASES) == {}
     assert further_columns("", CASES) == {}
+
+
+def test_names_of_further_columns(table):
+    assert column_names(table("case_id,site,patient,note\na,Ulm,p,\nb,,,\n")) == ["site"]
 
 
 def test_further_columns_are_of_the_cohort(brats_cohort, table):

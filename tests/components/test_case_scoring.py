@@ -17,7 +17,7 @@ from beam_preprocess.datasets.brats import BRATS, Brats
 from beam_preprocess.datasets.dagm import DAGM
 from beam_preprocess.datasets.severstal import SEVERSTAL
 from beam_preprocess.records import RawRecord, decode_raw, encode_raw
-from components.case_scoring import Scoring, score_record, write_case
+from components.case_scoring import Scoring, check_slices, score_record, write_case
 from components.evaluation_files import write_cases
 from trainer.config import EvaluationConfig
 from trainer.metrics.config import MetricsConfig
@@ -232,6 +232,24 @@ def test_profile_reference_scores_photographs_as_industrial_does(photograph):
     reference = score(model, photograph, DAGM, profile="reference").reference
     assert reference["IoU_THS_0.5"] == pytest.approx(2 / 5, abs=1e-4)
     assert reference["IoU_THS_0.5_always_empty"] == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("info", "slices"), [(BRATS, ("stratum", "size", "site")), (DAGM, ("class",)), (BRATS, ())]
+)
+def test_slices_that_cases_have(tmp_path, info, slices):
+    (tmp_path / "table.csv").write_text("case_id,patient,site\na,p,Ulm\n")
+    check_slices(EvaluationConfig(slices=slices), info, str(tmp_path / "table.csv"))
+    with pytest.raises(ValueError, match="evaluation.slices must be columns .*'scanner'"):
+        config = EvaluationConfig(slices=(*slices, "scanner"))
+        check_slices(config, info, str(tmp_path / "table.csv"))
+
+
+def test_slices_where_the_table_is_not_at_hand(tmp_path):
+    config = EvaluationConfig(slices=("site",))
+    check_slices(config, BRATS, str(tmp_path / "table.csv"))
+    with pytest.raises(ValueError, match=r"columns of the cases \(stratum, size\), .*\['site'\]"):
+        check_slices(config, BRATS, "")
 
 
 AFFINES = {

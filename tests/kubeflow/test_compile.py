@@ -110,7 +110,7 @@ def test_is_what_kubeflow_declares(compiled):
 def test_the_whole_dag(compiled, folds):
     assert set(compiled.tasks) == {
         *("CaseGen", "StatisticsGen", "StatisticsSchema", "ExampleValidator", "DataGate"),
-        *("RecordSchema", "Transform", "CrossValidation", "Pusher", "Report"),
+        *("RecordSchema", "Transform", "Candidate", "CrossValidation", "Pusher", "Report"),
         *(f"{name}-fold-{i}" for name in ("Trainer", "Evaluator") for i in folds),
     }
 
@@ -142,10 +142,12 @@ def test_fold_inputs_arrive_by_name(compiled, folds):
     scores = {f"evaluation_{i}": f"Evaluator-fold-{i}.evaluation" for i in folds}
     models = {f"model_{i}": f"Trainer-fold-{i}.model" for i in folds}
     runs = {f"model_run_{i}": f"Trainer-fold-{i}.model_run" for i in folds}
+    assert compiled.producers("Candidate") == models | scores
     joined = compiled.producers("CrossValidation")
-    assert joined == {"examples": "CaseGen.examples"} | models | scores
+    assert joined == {"examples": "CaseGen.examples", "model": "Candidate.model"} | scores
     reported = compiled.producers("Report")
-    assert reported == {"cross_validation": "CrossValidation.evaluation"} | scores | runs
+    shared = {"cross_validation": "CrossValidation.evaluation", "examples": "CaseGen.examples"}
+    assert reported == shared | scores | runs
     assert compiled.parameters("CrossValidation")["folds"] == len(folds)
 
 
@@ -218,6 +220,24 @@ def test_files_are_read_again_unless_their_version_is_known(compiled):
     known = compiled.recipe == "dagm"
     assert cached == set(compiled.tasks) - (set() if known else {"CaseGen"})
     assert (compiled.parameters("CaseGen")["data_fingerprint"] == "2024-05-01") == known
+
+
+def test_deployed_model_is_looked_up_in_every_run_and_a_refit_trained_on_all(tmp_path):
+    """Its cache sees parameters alone, and what is deployed is none when this is compiled."""
+    path = tmp_path / "pipeline.yaml"
+    options = ["--gate.max_drop", "0.02", "--gate.deploy", "refit", "--data_version", "1"]
+    argv = ["--recipe", "brats", "--output", str(path), "--image", IMAGE, *options]
+    assert main(argv) == 0
+    spec = Compiled(recipe="brats", text=path.read_text())
+    assert {n for n, t in spec.tasks.items() if "cachingOptions" not in t} == {"Baseline"}
+    assert spec.parameters("Baseline")["version"] == "newest"
+    assert spec.parameters("Baseline")["serving"] == "/mnt/unet-tfx/serving/brats"
+    assert spec.producers("Evaluator-baseline")["model"] == "Baseline.model"
+    assert spec.producers("CrossValidation")["tested"] == "Evaluator-candidate.evaluation"
+    assert spec.producers("Trainer-refit")["hyperparameters"] == "RefitBudget.hyperparameters"
+    assert spec.producers("Candidate")["refit"] == "Trainer-refit.model"
+    assert all(TASK_NAME.fullmatch(name) for name in spec.tasks)
+    assert "Resolver" not in spec.text
 
 
 def test_equal_configs_give_equal_files(compiled, tmp_path, capsys):

@@ -1,20 +1,28 @@
 """Tiny cohorts and settings that take a whole run in seconds."""
 
+import json
+
 import pytest
 
 from beam_preprocess.synth import brats, dagm
+
+
+def rules(score: str, bound: float) -> str:
+    """A single rule of the gate, as one types it."""
+    return json.dumps([{"score": score, "bound": bound}])
+
 
 TINY_BRATS = [
     *("--recipe", "brats-demo", "--data.folds", "2", "--data.cases_per_shard", "1"),
     *("--model.filters", "[4,8]", "--trainer.samples", "24", "--trainer.crop", "[16,16,16]"),
     *("--trainer.checkpoint_steps", "4", "--trainer.log_steps", "4"),
-    *("--inference.window", "[16,16,16]", "--gate.thresholds", '{"WT": 0.0}'),
+    *("--inference.window", "[16,16,16]", "--gate.rules", rules("WT/dice", 0.0)),
     *("--trainer.tracking.image_steps", "0"),
 ]
 TINY_DAGM = [
     *("--recipe", "dagm-demo", "--data.folds", "2", "--model.filters", "[4,8]"),
     *("--trainer.samples", "16", "--trainer.crop", "[32,32]", "--inference.window", "[64,64]"),
-    *("--gate.thresholds", '{"defect_dice": 1.0}', "--trainer.tracking.image_steps", "0"),
+    *("--gate.rules", rules("defect/dice", 1.0), "--trainer.tracking.image_steps", "0"),
 ]
 
 

@@ -23,7 +23,7 @@ def test_text_has_the_sections_in_the_order_of_the_config():
         *("name", "output", "data", "model", "trainer", "inference", "gate"),
         *("preprocessing", "evaluation", "pipeline"),
     ]
-    assert list(values["gate"]["thresholds"]) == ["WT", "TC", "ET"]
+    assert [r["score"] for r in values["gate"]["rules"]] == ["WT/dice", "TC/dice", "ET/dice"]
 
 
 def test_text_knows_no_tuples():

@@ -28,6 +28,10 @@ def _summary(output):
     return json.loads((output / "summary.json").read_text())
 
 
+def _wt(summary):
+    return summary["scores"]["regions"]["WT"]["scores"]
+
+
 def _states(output):
     return {node: run["state"] for node, run in _summary(output)["nodes"].items()}
 
@@ -42,11 +46,19 @@ def undisturbed(brats_options, tmp_path_factory):
 def test_run_leaves_summary_model_report_and_logs(undisturbed):
     summary = _summary(undisturbed)
     assert summary["blessed"] is True
+    wt = _wt(summary)["dice"]
     assert summary["reasons"] == [
-        f"WT: mean {summary['scores']['WT']['mean']:.4f} of 6 reaches the threshold 0.0000."
+        f"WT/dice: mean {wt['mean']:.4f} of 6 cases reaches the bound 0.0000."
     ]
-    assert {"ET", "TC", "WT", "TumorCore", "WholeTumor", "MeanDice"} <= set(summary["scores"])
-    assert set(summary["scores"]["WT"]) == {"mean", "std", "n"}
+    regions = {"ET", "TC", "WT", "TumorCore", "WholeTumor", "mean"}
+    assert regions <= set(summary["scores"]["regions"])
+    assert wt["low"] <= wt["mean"] <= wt["high"]
+    assert {"dice", "hd95", "lesion_dice"} <= set(_wt(summary))
+    assert set(summary["slices"]) == {"stratum", "size"}
+    assert summary["gate"]["rules"][0]["value"] == wt["mean"]
+    assert (summary["forced"], summary["gate"]["baseline"]) == (False, None)
+    assert summary["deploy"]["mode"] == "best-fold"
+    assert summary["deploy"]["folds"] == [summary["deploy"]["best_fold"]]
     assert [f["n"] for f in summary["folds"]] == [3, 3]
     assert (summary["cases"]["listed"], summary["cases"]["scored"]) == (6, 6)
     assert (Path(summary["model"]) / "saved_model.pb").is_file()
@@ -56,16 +68,15 @@ def test_run_leaves_summary_model_report_and_logs(undisturbed):
     assert summary["peak_rss_bytes"] > 2**20
 
 
-def test_scores_of_all_cases_are_the_mean_of_the_case_table(undisturbed):
-    rows = [
-        row
+def test_scores_of_all_cases_are_the_mean_of_the_cases(undisturbed):
+    cases = [
+        case
         for path in undisturbed.glob("artifacts/Evaluator-fold-*/evaluation/*/cases.json")
-        for row in json.loads(path.read_text())
-        if row["metric"] == "WT"
+        for case in json.loads(path.read_text())
     ]
-    assert len({row["case_id"] for row in rows}) == len(rows) == 6
-    mean = np.mean([row["value"] for row in rows])
-    assert _summary(undisturbed)["scores"]["WT"]["mean"] == pytest.approx(mean)
+    assert len({case["case_id"] for case in cases}) == len(cases) == 6
+    mean = np.mean([case["regions"]["WT"]["values"]["dice"] for case in cases])
+    assert _wt(_summary(undisturbed))["dice"]["mean"] == pytest.approx(mean)
 
 
 def test_predict_keeps_grid_affine_and_label_values(undisturbed, brats_root, tmp_path):
@@ -145,11 +156,12 @@ def test_not_blessed_pushes_nothing_and_says_so(dagm_options, tmp_path, capsys):
     summary = _summary(output)
     assert (summary["blessed"], summary["model"]) == (False, None)
     assert not list((output / "serving").glob("*"))
-    assert {"defect_dice", "defect_iou", "image_auroc"} == set(summary["scores"])
+    assert set(summary["scores"]["regions"]) == {"defect"}
+    assert {"auroc", "average_precision", "tpr", "tnr"} == set(summary["scores"]["images"])
     assert summary["cases"]["test"] == 1
     printed = capsys.readouterr().out
     assert "NOT BLESSED" in printed
-    assert "is below the threshold 1.0000" in printed
+    assert "is below the bound 1.0000" in printed
 
 
 def test_bad_cases_stop_the_run_before_training_all_at_once(

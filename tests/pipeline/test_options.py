@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from components.gate_config import GateRule
 from pipeline.cli import main
 from pipeline.config import RunConfig
 from pipeline.options import build_config, parse, peek_recipe
@@ -17,7 +18,8 @@ HELP = "`unet-tfx run --help` lists all fields"
 def build(*argv: str, recipe: str = "brats") -> RunConfig:
     parser = make_parser(recipe)
     options = parse(parser, ["--recipe", recipe, *argv])
-    del options["print_config"]
+    for name in ("print_config", "force"):
+        del options[name]
     return build_config(parser, options)
 
 
@@ -72,12 +74,21 @@ def test_the_later_of_two_files_wins(write_yaml):
     assert (config.data.folds, config.data.fold_seed, config.data.root) == (4, 1, "x")
 
 
-def test_thresholds_are_replaced_as_a_whole_or_one_by_one(write_yaml):
-    path = write_yaml("gate: {thresholds: {WT: 0.5}}\n")
-    assert build("--config", path).gate.thresholds == {"WT": 0.5}
-    assert build("--gate.thresholds", '{"ET": 0.1}').gate.thresholds == {"ET": 0.1}
-    one = build("--gate.thresholds.WT", "0.5").gate.thresholds
-    assert one == {"WT": 0.5, "TC": 0.75, "ET": 0.7}
+def test_rules_are_replaced_as_a_whole(write_yaml):
+    rules = (GateRule(score="WT/dice", bound=0.5),)
+    path = write_yaml("gate: {rules: [{score: WT/dice, bound: 0.5}]}\n")
+    assert build("--config", path).gate.rules == rules
+    assert build("--gate.rules", '[{"score": "WT/dice", "bound": 0.5}]').gate.rules == rules
+    assert build("--gate.rules", "[]").gate.rules == ()
+    text = '[{"score": "ET/hd95", "bound": 8, "on": "worst-fold", "slice": "stratum=HGG"}]'
+    more = GateRule(score="ET/hd95", bound=8, on="worst-fold", slice="stratum=HGG")
+    assert build("--gate.rules", text).gate.rules == (more,)
+
+
+@pytest.mark.parametrize(("text", "value"), [("0.02", 0.02), ("0", 0.0), ("null", None)])
+def test_fields_that_may_be_null(text, value, write_yaml):
+    assert build("--gate.max_drop", text).gate.max_drop == value
+    assert build("--config", write_yaml(f"gate: {{max_drop: {text}}}\n")).gate.max_drop == value
 
 
 def test_values_get_their_types():
@@ -142,11 +153,37 @@ def test_wrong_type_or_choice(field, value, allowed):
     ("field", "value", "message"),
     [
         ("model.filters", "[4, eight]", "^model.filters must be a whole number, got 'eight'$"),
-        ("gate.thresholds", '{"WT": "high"}', "^gate.thresholds must be a number, got 'high'$"),
+        ("gate.rules", "WT/dice", "^gate.rules must be a list, got 'WT/dice'$"),
+        (
+            "gate.rules",
+            '[{"score": "WT/dice", "bound": "high"}]',
+            "^gate.rules.bound must be a number, got 'high'$",
+        ),
+        (
+            "gate.rules",
+            '[{"score": "WT/dice"}]',
+            "^each entry of gate.rules must have a value of bound$",
+        ),
+        (
+            "gate.rules",
+            '[{"score": "WT/dice", "bond": 1}]',
+            "^there is no field 'bond' in an entry of gate.rules$",
+        ),
+        (
+            "gate.rules",
+            '[{"score": "WT/dice", "bound": 1, "on": "median"}]',
+            "^gate.rules.on must be one of 'mean', 'confidence', 'worst-fold', got 'median'$",
+        ),
+        (
+            "gate.rules",
+            '[{"score": "WT/dice", "bound": 85}]',
+            "^gate.rules.bound of WT/dice must be between 0 and 1, got 85.0$",
+        ),
+        ("gate.max_drop", "much", "^gate.max_drop must be a number or null, got 'much'$"),
         ("data.exclude", '{"case": 1}', "^data.exclude must be text, got '1'$"),
         ("trainer.augment", '{"brightness": "high"}', "brightness must be a number, got 'high'$"),
         ("trainer", '{"augment": null}', "^trainer.augment must be fields .*got None$"),
-        ("gate", '{"thresholds": null}', "^gate.thresholds must be set .*got None$"),
+        ("gate", '{"select": null}', "^gate.select must be set .*got None$"),
     ],
 )
 def test_wrong_nested_value(field, value, message):
@@ -162,7 +199,7 @@ def test_wrong_nested_value(field, value, message):
         (["--data.folds", "21"], "data.folds must be between 2 and 20, got 21"),
         (["--trainer.seed", "-1"], "trainer.seed must be between 0 and 2147483647, got -1"),
         (["--trainer.learning_rate", "0"], "trainer.learning_rate must be above 0, got 0.0"),
-        (["--gate.thresholds.WT", "1.5"], "gate.thresholds.WT must be between 0 and 1, got 1.5"),
+        (["--gate.max_drop", "-1"], "gate.max_drop must be 0 or more, and finite, or null, got -1"),
         (["--name", "Brats"], "name must be lower-case letters, digits and hyphens"),
         (["--data.classes", "[1]"], "data.classes must be empty for dataset 'brats'"),
         (

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from components.gate_config import GateRule
+from components.origin import Deployment
 from pipeline.config import BEAM_NODES, PipelineConfig
 from pipeline.fingerprints import CODE, code_fingerprint
 from pipeline.recipes import RECIPES, brats, brats_demo, dagm
@@ -44,8 +46,9 @@ def ancestors(node) -> set[str]:
 
 def kind(node_id: str) -> str:
     """The entry of `CODE` that a node goes by."""
-    schema = node_id in ("RecordSchema", "StatisticsSchema")
-    return "CuratedSchema" if schema else node_id.partition("-")[0]
+    kinds = dict.fromkeys(("RecordSchema", "StatisticsSchema"), "CuratedSchema")
+    kinds |= dict.fromkeys(("Evaluator-candidate", "Evaluator-baseline"), "HeldOut")
+    return kinds.get(node_id, node_id.partition("-")[0])
 
 
 def test_nodes_in_the_order_they_run(nodes):
@@ -55,7 +58,7 @@ def test_nodes_in_the_order_they_run(nodes):
         *("Trainer-fold-0", "Evaluator-fold-0"),
         *("Trainer-fold-1", "Evaluator-fold-1"),
         *("Trainer-fold-2", "Evaluator-fold-2"),
-        *("CrossValidation", "Pusher", "Report"),
+        *("Candidate", "CrossValidation", "Pusher", "Report"),
     ]
 
 
@@ -100,7 +103,7 @@ def test_no_underscore_in_ids_and_two_nodes_per_fold(dag, places, recipe):
     config = RECIPES[recipe]()
     ids = [node.id for node in dag.create_pipeline(config, places)]
     assert not [i for i in ids if "_" in i]
-    assert len(ids) == len(set(ids)) == 10 + 2 * config.data.folds
+    assert len(ids) == len(set(ids)) == 11 + 2 * config.data.folds
 
 
 @pytest.mark.parametrize("fold", range(3))
@@ -159,13 +162,12 @@ def test_nothing_is_transformed_before_the_gate(nodes):
 
 def test_folds_arrive_by_name(nodes):
     given = {n: c.producer_component_id for n, c in nodes["CrossValidation"].inputs.items()}
-    assert given == {"examples": "CaseGen"} | {
-        f"{name}_{i}": f"{node}-fold-{i}"
-        for name, node in (("model", "Trainer"), ("evaluation", "Evaluator"))
-        for i in range(3)
-    }
+    scores = {f"evaluation_{i}": f"Evaluator-fold-{i}" for i in range(3)}
+    assert given == {"examples": "CaseGen", "model": "Candidate"} | scores
+    given = {n: c.producer_component_id for n, c in nodes["Candidate"].inputs.items()}
+    assert given == {f"model_{i}": f"Trainer-fold-{i}" for i in range(3)} | scores
     given = {n: c.producer_component_id for n, c in nodes["Report"].inputs.items()}
-    assert given == {"cross_validation": "CrossValidation"} | {
+    assert given == {"cross_validation": "CrossValidation", "examples": "CaseGen"} | {
         f"{name}_{i}": f"{node}-fold-{i}"
         for name, node in (("model_run", "Trainer"), ("evaluation", "Evaluator"))
         for i in range(3)
@@ -176,11 +178,104 @@ def test_pusher_pushes_the_chosen_model_where_it_is_blessed(nodes):
     pusher = nodes["Pusher"]
     given = {n: (c.producer_component_id, c.output_key) for n, c in pusher.inputs.items()}
     assert given == {
-        "model": ("CrossValidation", "model"),
+        "model": ("Candidate", "model"),
         "model_blessing": ("CrossValidation", "blessing"),
     }
     destination = json.loads(pusher.exec_properties["push_destination"])
     assert destination["filesystem"]["base_directory"] == "/run/serving"
+
+
+def gated(config, **changes):
+    return replace(config, gate=replace(config.gate, **changes))
+
+
+def test_refit_learns_from_all_folds_for_the_samples_that_they_needed(all_nodes):
+    order = [i for i in all_nodes if i in ("RefitBudget", "Trainer-refit", "Candidate")]
+    assert order == ["RefitBudget", "Trainer-refit", "Candidate"]
+    refit = all_nodes["Trainer-refit"]
+    assert json.loads(refit.exec_properties["train_args"])["splits"] == [
+        *("fold-0", "fold-1", "fold-2")
+    ]
+    assert refit.inputs["hyperparameters"].producer_component_id == "RefitBudget"
+    given = json.loads(refit.exec_properties["custom_config"])
+    assert (given["refit"], given["title"]) == (True, "Trainer-refit")
+    taken = {n: c.producer_component_id for n, c in all_nodes["Candidate"].inputs.items()}
+    scores = {f"evaluation_{i}": f"Evaluator-fold-{i}" for i in range(3)}
+    assert taken == {"refit": "Trainer-refit"} | scores
+
+
+def test_refit_has_nobody_to_validate_on(dag, places):
+    config = gated(brats_demo(), deploy="refit")
+    validation = replace(config.trainer.validation, share=0.2)
+    config = replace(config, trainer=replace(config.trainer, validation=validation))
+    nodes = {n.id: n for n in dag.create_pipeline(config, places)}
+    assert nodes["RefitBudget"].exec_properties["validated"] == 1
+    given = [
+        json.loads(nodes[f"Trainer-{n}"].exec_properties["custom_config"])["trainer"]
+        for n in ("refit", "fold-0")
+    ]
+    assert [g["validation"]["share"] for g in given] == [0, 0.2]
+
+
+def test_new_and_deployed_model_are_scored_alike(all_nodes):
+    candidate, baseline = (all_nodes[f"Evaluator-{n}"] for n in ("candidate", "baseline"))
+    assert (candidate.exec_properties["folds"], baseline.exec_properties["folds"]) == (0, 3)
+    assert baseline.inputs["model"].producer_component_id == "Baseline"
+    assert candidate.inputs["model"].producer_component_id == "Candidate"
+    fold = all_nodes["Evaluator-fold-0"].exec_properties
+    for name in ("info", "config", "profile"):
+        assert candidate.exec_properties[name] == baseline.exec_properties[name] == fold[name]
+    given = all_nodes["CrossValidation"].inputs
+    assert given["tested"].producer_component_id == "Evaluator-candidate"
+    assert given["baseline"].producer_component_id == "Evaluator-baseline"
+
+
+def baseline_version(dag, places, config, deployed) -> str:
+    nodes = {n.id: n for n in dag.create_pipeline(config, replace(places, deployed=deployed))}
+    return nodes["Baseline"].exec_properties["version"]
+
+
+def test_what_is_deployed_is_what_the_baseline_is_cached_by(dag, places):
+    config = gated(brats_demo(), max_drop=0.02)
+    nodes = {n.id: n for n in dag.create_pipeline(config, places)}
+    own = Deployment(version="30", key=nodes["Candidate"].exec_properties["key"])
+    other = Deployment(version="20", key="of another run")
+    assert nodes["Baseline"].exec_properties["version"] == ""
+    assert nodes["Baseline"].exec_properties["serving"] == "/run/serving"
+    for deployed, version in (
+        ((other,), "20"),
+        ((own, other), "20"),  # pushed by this run: it goes on as before
+        ((own,), ""),
+        ((other, own), "20"),
+        (None, "newest"),  # the node looks by itself
+    ):
+        assert baseline_version(dag, places, config, deployed) == version
+
+
+def key_of(dag, places, config) -> str:
+    nodes = {n.id: n for n in dag.create_pipeline(config, places)}
+    return nodes["Candidate"].exec_properties["key"]
+
+
+def test_key_of_a_model_is_all_that_decides_it_and_no_rule_of_the_gate(dag, places, nodes):
+    config, key = brats_demo(), nodes["Candidate"].exec_properties["key"]
+    rules = (GateRule(score="ET/dice", bound=0.1),)
+    assert key_of(dag, places, gated(config, rules=rules, max_drop=0.5)) == key
+    for other in (
+        gated(config, deploy="ensemble"),
+        gated(config, select="ET/dice"),
+        replace(config, trainer=replace(config.trainer, seed=7)),
+    ):
+        assert key_of(dag, places, other) != key
+    assert key_of(dag, replace(places, data_fingerprint="other"), config) != key
+
+
+def test_force_is_a_parameter_of_the_verdict_alone(dag, places, nodes):
+    """So that nothing is trained or scored again for it."""
+    forced = {n.id: n for n in dag.create_pipeline(brats_demo(), places, force=True)}
+    differ = {i for i, n in forced.items() if n.exec_properties != nodes[i].exec_properties}
+    assert differ == {"CrossValidation"}
+    assert forced["CrossValidation"].exec_properties["force"] == 1
 
 
 def test_trainer_gets_all_that_decides(nodes):
@@ -199,9 +294,17 @@ def test_trainer_gets_all_that_decides(nodes):
     assert from_dict(DatasetInfo, given["dataset"]) == BRATS
 
 
-def test_every_node_of_ours_is_cached_by_its_code(nodes):
+@pytest.fixture(scope="module")
+def all_nodes(dag, places):
+    """Of a run that refits and compares."""
+    config = brats_demo()
+    config = replace(config, gate=replace(config.gate, deploy="refit", max_drop=0.02))
+    return {node.id: node for node in dag.create_pipeline(config, places)}
+
+
+def test_every_node_of_ours_is_cached_by_its_code(all_nodes):
     found = set()
-    for node_id, node in nodes.items():
+    for node_id, node in all_nodes.items():
         if kind(node_id) in CODE:
             assert code_fingerprint(kind(node_id)) in json.dumps(node.exec_properties)
             found.add(kind(node_id))
@@ -213,6 +316,9 @@ def test_case_gen_is_cached_by_the_data_too(nodes):
     assert (given["data_fingerprint"], given["code"]) == ("d4ta", code_fingerprint("CaseGen"))
 
 
+FOLDS = ("CaseGen", "CuratedSchema", "Transform", "Trainer", "Evaluator")
+
+
 @pytest.mark.parametrize(
     ("node_id", "before"),
     [
@@ -220,19 +326,22 @@ def test_case_gen_is_cached_by_the_data_too(nodes):
         ("Transform", {"CaseGen", "CuratedSchema"}),
         ("Trainer-fold-1", {"CaseGen", "CuratedSchema", "Transform"}),
         ("Evaluator-fold-1", {"CaseGen", "CuratedSchema", "Transform", "Trainer"}),
-        (
-            "CrossValidation",
-            {"CaseGen", "CuratedSchema", "Transform", "Trainer", "Evaluator"},
-        ),
+        ("RefitBudget", {"CaseGen", "CuratedSchema", "Transform", "Trainer"}),
+        ("Trainer-refit", {"CaseGen", "CuratedSchema", "Transform", "Trainer", "RefitBudget"}),
+        ("Candidate", {*FOLDS, "RefitBudget"}),
+        ("Baseline", {*FOLDS, "RefitBudget", "Candidate"}),
+        ("Evaluator-candidate", {*FOLDS, "RefitBudget", "Candidate"}),
+        ("Evaluator-baseline", {*FOLDS, "RefitBudget", "Candidate", "Baseline"}),
+        ("CrossValidation", {*FOLDS, "RefitBudget", "Candidate", "Baseline", "HeldOut"}),
         (
             "Report",
-            {"CaseGen", "CuratedSchema", "Transform", "Trainer", "Evaluator", "CrossValidation"},
+            {*FOLDS, "RefitBudget", "Candidate", "Baseline", "HeldOut", "CrossValidation"},
         ),
     ],
 )
-def test_what_a_node_reads_at_second_hand(nodes, node_id, before):
+def test_what_a_node_reads_at_second_hand(all_nodes, node_id, before):
     """`BEFORE` in test_fingerprints is this table."""
-    assert {kind(i) for i in ancestors(nodes[node_id])} & set(CODE) == before
+    assert {kind(i) for i in ancestors(all_nodes[node_id])} & set(CODE) == before
 
 
 @pytest.mark.parametrize(
@@ -267,8 +376,15 @@ def test_network_of_another_rank(dag, places):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"select": "Wt"}, r"^gate.select must be one of \[.*'WT'.*\] for .*'brats', got 'Wt'$"),
-        ({"thresholds": {"WT": 0.5, "tc": 0.5}}, r"^gate.thresholds must be one of .*got 'tc'$"),
+        ({"select": "Wt/dice"}, "^gate.select must be one of .*WT/dice.*'brats', got 'Wt/dice'$"),
+        (
+            {"rules": (GateRule(score="tc/dice", bound=0.5),)},
+            "^gate.rules.score must be one of .*got 'tc/dice'$",
+        ),
+        (
+            {"rules": (GateRule(score="TC/dice", bound=0.5, slice="site=A"),)},
+            r"^gate.rules.slice must be .*evaluation.slices \(stratum, size\), got 'site=A'$",
+        ),
     ],
 )
 def test_gate_that_asks_for_unknown_scores(dag, places, change, message):

@@ -33,9 +33,9 @@ def test_recipes_for_any_data_take_channels_and_classes_from_it(recipe):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_score_that_chooses_has_a_threshold(recipe):
+def test_the_score_that_chooses_has_a_rule(recipe):
     gate = RECIPES[recipe]().gate
-    assert gate.select in gate.thresholds
+    assert gate.select in {rule.score for rule in gate.rules}
 
 
 @pytest.mark.parametrize("recipe", ["brats-demo", "dagm-demo"])

@@ -2,26 +2,24 @@
 
 from dataclasses import replace
 
+import pytest
+
 from pipeline.lineage import NodeRun
 from pipeline.summary import Summary, describe_nodes, peak_rss_bytes, summary_table
 
+DICE = {"mean": 0.8125, "std": 0.05, "low": 0.7, "high": 0.9, "n": 4}
+SCORES = {"n": 4, "regions": {"WT": {"scores": {"dice": DICE}}}, "images": {}, "threshold": None}
 SUMMARY = Summary(
     blessed=True,
-    reasons=["WT: mean 0.8125 of 4 reaches the threshold 0.8000."],
-    scores={
-        "WT": {"mean": 0.8125, "std": 0.05, "n": 4},
-        "MeanDice": {"mean": 0.66666, "std": 0.1, "n": 14},
-        "ET": {"mean": None, "std": None, "n": 0},
-    },
-    folds=[
-        {
-            "fold": 0,
-            "n": 3,
-            "scores": {"WT": {"mean": 0.9, "std": 0, "n": 3}, "ET": {"mean": None}},
-        },
-        {"fold": 1, "n": 1, "scores": {"WT": {"mean": 0.55, "std": 0, "n": 1}}},
-    ],
+    forced=False,
+    reasons=["WT/dice: mean 0.8125 of 4 cases reaches the bound 0.8000."],
+    scores=SCORES,
+    folds=[{"fold": 0, "n": 3, "scores": SCORES}, {"fold": 1, "n": 1, "scores": SCORES}],
+    slices={},
     cases={"listed": 7, "scored": 4, "excluded": 1, "test": 2},
+    gate={},
+    deploy={"mode": "best-fold", "select": "WT/dice", "folds": [1], "best_fold": 1},
+    level=0.95,
     cohort_statistics="runs/a/cohort-statistics.json",
     model="runs/x/serving/17",
     report="runs/x/report.html",
@@ -39,15 +37,18 @@ SUMMARY = Summary(
 def test_table_by_hand():
     assert summary_table(SUMMARY).splitlines() == [
         "",
-        "score       mean     std   n  fold-0  fold-1",
-        "--------  ------  ------  --  ------  ------",
-        "WT        0.8125  0.0500   4  0.9000  0.5500",
-        "MeanDice  0.6667  0.1000  14       -       -",
-        "ET             -       -   0       -       -",
+        "      dice     std    95 % interval  n",
+        "--  ------  ------  ---------------  -",
+        "WT  0.8125  0.0500  0.7000 - 0.9000  4",
+        "",
+        "dice of fold       0       1",
+        "------------  ------  ------",
+        "WT            0.8125  0.8125",
         "",
         "cases      7 listed, 4 scored, 1 excluded, 2 held out as test",
         "verdict    BLESSED",
-        "           WT: mean 0.8125 of 4 reaches the threshold 0.8000.",
+        "           WT/dice: mean 0.8125 of 4 cases reaches the bound 0.8000.",
+        "deploy     best-fold: the model of fold 1 (best by WT/dice: fold 1)",
         "model      runs/x/serving/17",
         "report     runs/x/report.html",
         "logs       tensorboard --logdir runs/x/state",
@@ -55,15 +56,51 @@ def test_table_by_hand():
     ]
 
 
+def lines_of(**changes) -> list[str]:
+    """From the verdict to the model."""
+    lines = summary_table(replace(SUMMARY, **changes)).splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("verdict"))
+    return lines[at : next(i for i, line in enumerate(lines) if line.startswith("report"))]
+
+
 def test_not_blessed():
-    reasons = ["ET has no value.", "WT is below."]
-    lines = summary_table(replace(SUMMARY, blessed=False, model=None, reasons=reasons)).splitlines()
-    at = lines.index("verdict    NOT BLESSED")
-    assert lines[at + 1 : at + 4] == [
-        "           ET has no value.",
-        "           WT is below.",
+    reasons = ["ET/dice has no value.", "WT/dice is below."]
+    assert lines_of(blessed=False, model=None, reasons=reasons) == [
+        "verdict    NOT BLESSED",
+        "           ET/dice has no value.",
+        "           WT/dice is below.",
+        "deploy     best-fold: the model of fold 1 (best by WT/dice: fold 1)",
         "model      not pushed",
     ]
+
+
+def test_forced():
+    lines = lines_of(blessed=False, forced=True)
+    assert lines[0] == "verdict    NOT BLESSED, and pushed by --force"
+    assert lines[-1] == "model      runs/x/serving/17"
+
+
+@pytest.mark.parametrize(
+    ("deploy", "line"),
+    [
+        (
+            {"mode": "ensemble", "folds": [0, 1]},
+            "ensemble: the mean of the models of 2 folds (best by WT/dice: fold 1)",
+        ),
+        (
+            {"mode": "refit", "folds": []},
+            "refit: a model that was trained on all folds (best by WT/dice: fold 1)",
+        ),
+    ],
+)
+def test_what_is_deployed(deploy, line):
+    assert f"deploy     {line}" in lines_of(deploy=SUMMARY.deploy | deploy)
+
+
+def test_long_sentences_are_wrapped():
+    lines = lines_of(reasons=["word " * 40])[1:-2]
+    assert len(lines) == 3 and max(map(len, lines)) <= 100
+    assert lines[0].startswith(" " * 11 + "word") and lines[1].startswith(" " * 13 + "word")
 
 
 def test_describe_nodes():

@@ -22,6 +22,7 @@ from beam_preprocess.datasets.dagm import DAGM
 from beam_preprocess.datasets.photographs import write_mask
 from beam_preprocess.record_files import RecordWriter
 from beam_preprocess.records import encode_example, encode_raw
+from beam_preprocess.synth import dagm
 from pipeline.cli import main
 from pipeline.config_text import config_text
 from pipeline.recipes import RECIPES
@@ -285,10 +286,12 @@ def test_fold_is_trained_scored_and_found_finished(
     assert read_history(output / "logs")[-1]["step"] == 12
     scores = json.loads((output / "scores.json").read_text())
     assert (scores["split"], scores["n"]) == ("fold-0", 2)
-    dice = scores["scores"]["defect_dice"]
+    dice = scores["scores"]["regions"]["defect"]["scores"]["dice"]
     assert dice["n"] == 1
     rows = [line.split() for line in first.splitlines()]
-    assert ["defect_dice", f"{dice['mean']:.4f}", "0.0000", "1"] in rows
+    assert ["defect/dice", f"{dice['mean']:.4f}", "0.0000", "-", "1"] in rows
+    assert {p.name for p in (output / "predictions").iterdir()} == {"photo-0.png", "photo-1.png"}
+    assert json.loads((output / "cases.json").read_text())[1]["reference"]["IoU_THS_0.5"] >= 0
     assert ["model", str(output / "model")] in rows
 
     write_mask(photograph(1)[0][..., 0], tmp_path / "photo.png")
@@ -306,6 +309,31 @@ def test_fold_is_trained_scored_and_found_finished(
     assert sorted(p.name for p in (output / "model").iterdir()) == ["1", "2"]
     assert main([*command, "--trainer.seed", "1"]) == EXIT_USAGE
     assert done == []
+    evaluate_trained(run, output, tmp_path, capsys)
+
+
+def evaluate_trained(run: Path, output: Path, tmp_path: Path, capsys) -> None:
+    """`unet-tfx evaluate` on the fold, on one that was trained on, and on files."""
+    words = ["evaluate", "--model", str(output / "model"), "--evaluation.statistics.resamples=50"]
+    fold = [*words, "--data", str(run), "--split", "fold-0", "--output", str(tmp_path / "fold")]
+    assert main(fold) == EXIT_DONE
+    assert "cases      2 of 2 scored, split fold-0 of" in capsys.readouterr().out
+    for name in ("cases.json", "predictions/photo-1.png"):
+        assert (tmp_path / "fold" / name).read_bytes() == (output / name).read_bytes()
+    trained = [*words, "--data", str(run), "--split=fold-1", f"--output={tmp_path / 'trained'}"]
+    assert main(trained) == EXIT_ERROR
+    assert "no case of split fold-1 may be in the training data" in capsys.readouterr().err
+    assert not (tmp_path / "trained").exists()
+
+    dagm.write_cohort(tmp_path / "dagm", cases=4, seed=0, size=32)
+    bad, *others = sorted((tmp_path / "dagm").rglob("Train/*.PNG"))
+    bad.write_bytes(b"")
+    raw = [*words, f"--data={tmp_path / 'dagm'}", "--split", "cv", f"--output={tmp_path / 'raw'}"]
+    assert main(raw) == EXIT_ERROR
+    printed = capsys.readouterr().out
+    assert f"cases      {len(others)} of {len(others) + 1} scored, split cv of" in printed
+    assert f"not scored 1\n  1. Class1-Train-{bad.stem}: {bad.name} is no complete image" in printed
+    assert len(json.loads((tmp_path / "raw" / "cases.json").read_text())) == len(others)
 
 
 @pytest.mark.slow
@@ -317,7 +345,7 @@ def test_all_data_on_two_workers(run: Path, tmp_path: Path, capsys) -> None:
     words = ["train", str(run), "--fold", "all", "--output", str(output)]
     assert main([*words, "--workers", "2", "--strategy=multi-worker"]) == EXIT_DONE
     printed = capsys.readouterr().out
-    assert "none: all folds were trained on" in printed and "defect_dice" not in printed
+    assert "none: all folds were trained on" in printed and "defect/dice" not in printed
     assert not (output / "scores.json").exists()
     assert len(json.loads((output / "training_cases.json").read_text())["cases"]) == 6
     assert read_history(output / "logs")[-1]["step"] == 6

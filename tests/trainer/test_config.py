@@ -176,3 +176,24 @@ def test_what_does_not_fit_is_rejected_on_the_way_from_json(values: dict, word: 
     given = {"samples": 100, "batch_size": 8, "crop": [32, 32, 16]} | values
     with pytest.raises(ArgumentError, match=word):
         from_dict(TrainerConfig, given)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"empty": "zero"}, "evaluation.empty must be one of"),
+        ({"slices": ("size", "size")}, "evaluation.slices must be different names of columns"),
+        ({"slices": ("",)}, "evaluation.slices must be different names of columns"),
+        ({"size_edges_ml": ()}, "evaluation.size_edges_ml must be sizes above 0 that ascend"),
+        ({"size_edges_ml": (0.0, 1.0)}, "evaluation.size_edges_ml must be sizes above 0"),
+        ({"size_edges_percent": (2.0, 1.0)}, "evaluation.size_edges_percent must be sizes above"),
+    ],
+)
+def test_wrong_evaluation(values, message):
+    with pytest.raises(ValueError, match=message):
+        EvaluationConfig(**values)
+
+
+def test_evaluation_without_slices():
+    config = EvaluationConfig(slices=())
+    assert from_json(EvaluationConfig, to_json(config)) == config

@@ -57,6 +57,7 @@ def fn_args(tmp_path_factory, make_record, write_file) -> SimpleNamespace:
     return SimpleNamespace(
         train_files=[str(root / "fold-1" / "*"), str(root / "fold-2" / "*")],
         eval_files=[str(root / "fold-0" / "*")],
+        hyperparameters=None,
         serving_model_dir=str(root / "model" / "Format-Serving"),
         model_run_dir=str(root / "model-run"),
         custom_config=json.loads(json.dumps(custom_config)),
@@ -153,6 +154,24 @@ def test_run_refuses_a_patient_of_the_held_out_fold(
     with pytest.raises(ValueError, match=r"both have \['patient-of-case-0'\]"):
         run_fn(SimpleNamespace(**leaking))
     assert steps_done == [] and not (tmp_path / "model").exists()
+
+
+def test_refit_trains_on_all_folds_for_as_many_samples_as_it_is_told(
+    fn_args: SimpleNamespace, steps_done: list[int], tmp_path: Path
+) -> None:
+    """Two samples a step; `eval_files`, which TFX asks for, are among what is trained on."""
+    config = fn_args.custom_config | {"refit": True, "title": "Trainer-refit"}
+    refit = vars(fn_args) | {
+        "train_files": [*fn_args.train_files, *fn_args.eval_files],
+        "hyperparameters": {"samples": 6},
+        "custom_config": config | {"state_root": str(tmp_path / "state")},
+        "serving_model_dir": str(tmp_path / "model" / "Format-Serving"),
+        "model_run_dir": str(tmp_path / "run"),
+    }
+    run_fn(SimpleNamespace(**refit))
+    assert steps_done == [1, 2, 3]
+    known = json.loads((tmp_path / "model" / "training_cases.json").read_text())
+    assert known["cases"] == ["case-0", "case-1", "case-2"]
 
 
 def test_folds_must_share_no_patient() -> None:

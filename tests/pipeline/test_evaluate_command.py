@@ -1,0 +1,130 @@
+"""`unet-tfx evaluate`: what can be wrong with its options, and what it prints.
+
+That it scores a trained model is tested with the training of one, in `test_train_command`.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.evaluation_run import Evaluated, LabelledCases
+from pipeline.cli import main
+from pipeline.config_text import config_text
+from pipeline.evaluate_command import make_parser, read_evaluation, result_text
+from pipeline.options import parse
+from pipeline.recipes import RECIPES
+from pipeline.usage import EXIT_ERROR, EXIT_USAGE, UsageError
+from trainer.config import EvaluationConfig
+from trainer.metrics.case_scores import CaseScores, ImageScore
+from trainer.metrics.cohort_scores import score_cohort
+from trainer.metrics.config import StatisticsConfig
+from trainer.metrics.region_scores import RegionScores
+from trainer.overlap import Overlap
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data", "{data}", "--output", "{out}"], "--model must be an exported model, got ''"),
+        (["--model", "m", "--output", "{out}"], "--data must be the folder of a run or of a"),
+        (["--model", "m", "--data", "{data}/x", "--output", "{out}"], "--data must be the folder"),
+        (["--model", "m", "--data", "{data}"], "--output must be a new or an empty folder, got ''"),
+        (["--model", "m", "--data", "{data}", "--output", "{full}"], "a new or an empty folder"),
+        (["--model", "m", "--data", "{data}", "--output", "{data}/o"], "must not be in --data"),
+        (["--model", "m", "--allow-trained"], "--allow-trained"),
+        (["--data.folds", "3"], "data.folds"),
+        (["--evaluation.empty", "one"], "evaluation.empty must be one of"),
+    ],
+)
+def test_wrong_usage(tmp_path: Path, capsys, options: list[str], message: str) -> None:
+    places = {"data": tmp_path / "data", "full": tmp_path / "full", "out": tmp_path / "out"}
+    for name in ("data", "full"):
+        places[name].mkdir()
+    (places["full"] / "notes.txt").write_text("keep me")
+    assert main(["evaluate", *(word.format(**places) for word in options)]) == EXIT_USAGE
+    assert message in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["data", "full", "notes.txt"]
+
+
+@pytest.mark.slow
+def test_model_that_is_none(tmp_path: Path, capsys) -> None:
+    (tmp_path / "data").mkdir()
+    words = ["--model", str(tmp_path), "--data", str(tmp_path / "data")]
+    assert main(["evaluate", *words, "--output", str(tmp_path / "out")]) == EXIT_ERROR
+    assert "model must be a folder that unet-tfx pushed" in capsys.readouterr().err
+
+
+def test_a_run_tells_how_it_was_scored(tmp_path: Path) -> None:
+    text = config_text(RECIPES["brats-demo"]()).replace("empty: brats", "empty: nan")
+    (tmp_path / "config.yaml").write_text(text)
+    assert read_evaluation(tmp_path) == EvaluationConfig(empty="nan")
+    options = parse(make_parser(read_evaluation(tmp_path)), ["--evaluation.slices", "[site]"])
+    assert (options.evaluation.empty, list(options.evaluation.slices)) == ("nan", ["site"])
+
+
+@pytest.mark.parametrize("text", ["", "evaluation: 3", "model: {}"])
+def test_config_of_a_run_that_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(UsageError, match=r"config.yaml must hold the config of a run"):
+        read_evaluation(tmp_path)
+
+
+def photograph(case_id: str, dice: float, *, defective: bool) -> CaseScores:
+    counts = Overlap(intersection=1, truth=2, prediction=2)
+    regions = {"defect": RegionScores(counts=counts, values={"dice": dice} if defective else {})}
+    image = ImageScore(score=dice, defective=defective)
+    return CaseScores(case_id=case_id, columns={}, regions=regions, image=image)
+
+
+def test_what_is_printed() -> None:
+    cases = [
+        photograph("a", 0.5, defective=True),
+        photograph("b", 1.0, defective=True),
+        photograph("c", 0.25, defective=False),
+    ]
+    scores = score_cohort([cases], StatisticsConfig(resamples=20))
+    done = Evaluated(cases=tuple(cases), scores=scores, failures={"d": "d.png is torn"})
+    words = ["--model", "serving", "--data.root", "photos", "--output", "out"]
+    options = parse(make_parser(EvaluationConfig()), words)
+    groups = {case_id: case_id for case_id in "abcd"}
+    listed = LabelledCases(
+        info=None,
+        split="test",
+        groups=groups,
+        columns={},
+        sources=[],
+        trained_on=False,
+        failures={},
+    )
+    lines = result_text(options, listed, done, "not told").splitlines()
+    assert lines[0].split() == ["score", "mean", "std", "interval", "of", "the", "mean", "n"]
+    assert lines[1].split() == ["defect/dice", "0.7500", "0.2500", "0.5000", "to", "1.0000", "2"]
+    assert [line.split()[:2] for line in lines[2:6]] == [
+        ["images/auroc", "1.0000"],
+        ["images/average_precision", "1.0000"],
+        ["images/tpr", "0.5000"],
+        ["images/tnr", "1.0000"],
+    ]
+    assert lines[7:] == [
+        "cases      3 of 4 scored, split test of photos",
+        "model      serving",
+        "training   not told",
+        "written    out",
+        "not scored 1",
+        "  1. d: d.png is torn",
+    ]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = {"tfx", "tensorflow", "keras", "apache_beam", "ml_metadata", "scipy"}
+    code = (
+        "import sys; from pipeline.cli import main; status = main(['evaluate', '--help']);"
+        f"print('imported', sorted({heavy!r} & set(sys.modules))); sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("imported []\n")
+    for word in ("--model MODEL", "--data RUN_OR_ROOT", "--split", "--evaluation.slices"):
+        assert word in done.stdout
