@@ -201,12 +201,17 @@ def predict_folder(
         write hold something else.
     """
     info = prediction.dataset.info
+    endings = probability_suffixes(info)
+    if probabilities and probabilities.name.endswith(endings) and not probabilities.is_dir():
+        raise ValueError(
+            f"probabilities must be a folder for many cases, got {str(probabilities)!r}"
+        )
     inputs = find_inputs(prediction.dataset, source)
     results = ResultFolder(
         labels=output,
         label_suffix=info.label_suffixes[0],
         probabilities=probabilities,
-        probability_suffix=probability_suffixes(info)[0],
+        probability_suffix=endings[0],
     )
     results.require_apart(source, (path for case in inputs.cases for path in case.files))
     made_by = results.claim(prediction.model, prediction.inference)

@@ -73,7 +73,8 @@ def read_image(dataset: Dataset, path: Path) -> Case:
 
 def require_input(path: Path) -> None:
     """Raises ValueError where there is nothing of that name."""
-    if not any(path.parent.glob(f"{escape(path.name)}*")):  # nnU-Net's CASE is no file
+    nnunet = path.parent.glob(f"{escape(path.name)}*")  # its CASE is no file
+    if not path.exists() and not any(nnunet):
         raise ValueError(f"input must exist, got {str(path)!r}")
 
 
@@ -132,7 +133,7 @@ def _single(dataset: Dataset, path: Path) -> PredictionInput:
     return PredictionInput(
         name=name,
         source=str(path.resolve()),
-        files=tuple(_files_of(path, name)),
+        files=tuple(_files_of(path, name, dataset)),
         read=partial(read_image, dataset, path),
     )
 
@@ -147,12 +148,13 @@ def _name(path: Path, dataset: Dataset) -> str:
     return _CHANNEL.sub("", name) if dataset.info.name == "nnunet" else name
 
 
-def _files_of(path: Path, name: str) -> Sequence[Path]:
+def _files_of(path: Path, name: str, dataset: Dataset) -> Sequence[Path]:
     """The files of a folder, or all channels of a case of nnU-Net, or the file itself."""
     if path.is_dir():
         return sorted(p for p in path.iterdir() if p.is_file())
-    channels = sorted(path.parent.glob(f"{escape(name)}_[0-9][0-9][0-9][0-9].*"))
-    return channels or [path]
+    if dataset.info.name == "nnunet":
+        return sorted(path.parent.glob(f"{escape(name)}_[0-9][0-9][0-9][0-9].*"))
+    return [path]
 
 
 def _require_different_names(cases: Iterable[PredictionInput]) -> None:

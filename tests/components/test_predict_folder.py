@@ -218,6 +218,13 @@ def test_file_as_output_of_a_list(push, predict, tmp_path):
     assert "output must be a folder for a list of cases" in predict(*words)[2]
 
 
+def test_file_for_probabilities_of_many_cases(push, photographs, predict, tmp_path):
+    words = [*paths(push(DAGM), photographs, tmp_path / "out"), "--probabilities"]
+    status, _, told = predict(*words, tmp_path / "p.npz")
+    assert status == EXIT_ERROR and "probabilities must be a folder for many cases" in told
+    assert not (tmp_path / "out").exists()
+
+
 def test_layout_of_another_dataset(push, photographs, predict, tmp_path):
     status, _, told = predict(*paths(push(BRATS), photographs, tmp_path / "out"))
     assert status == EXIT_ERROR and "input must hold cases of dataset 'brats'" in told
