@@ -3,7 +3,7 @@
 A case that cannot be read or scored is told at the end, and does not stop the others.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from beam_preprocess.cohort_check import list_without_folds
 from beam_preprocess.config import DataConfig
 from beam_preprocess.datasets import get_dataset
 from beam_preprocess.examine import examine_case
+from beam_preprocess.record_files import read_records
 from beam_preprocess.records import RawRecord, decode_raw, encode_raw
 from components.case_scoring import Columns, Scoring, score_record, write_case
 from components.evaluation_files import write_cases, write_scores
@@ -32,7 +33,7 @@ from components.split_scoring import (
     check_disjoint,
     groups_of,
     read_columns,
-    split_records,
+    split_files,
 )
 from trainer.metrics.case_scores import CaseScores
 from trainer.metrics.cohort_scores import CohortScores, score_cohort
@@ -103,7 +104,7 @@ def cases_of_run(examples: Path, info: DatasetInfo, split: str) -> LabelledCases
         split=name,
         groups={case_id: group_of[case_id] for case_id in cases_of(examples, name)},
         columns=read_columns(examples),
-        sources=((r.case_id, partial(_same, r)) for r in split_records(examples, name)),
+        sources=_sources_of_run(examples, name),
         trained_on=name.startswith("fold-"),
         failures={},
     )
@@ -133,7 +134,8 @@ def cases_of_folder(config: DataConfig, split: str) -> LabelledCases:
         words = f"split {split!r} must have" if split else "there must be"
         raise ValueError(f"{words} labelled cases in {config.root}, found {_count(listed)}")
     known = {c.case_id for cases in cohort.splits.values() for c in cases}
-    cases, problems = apply_case_table(chosen, config.case_table, known=known | {*cohort.excluded})
+    known |= {*cohort.excluded, *failures}
+    cases, problems = apply_case_table(chosen, config.case_table, known=known)
     if problems:
         raise DataError(problems)
     return LabelledCases(
@@ -147,8 +149,23 @@ def cases_of_folder(config: DataConfig, split: str) -> LabelledCases:
     )
 
 
+def _sources_of_run(examples: Path, split: str) -> Iterator[Source]:
+    """The cases of all record files; of a damaged file those before the damage, and an error."""
+    for file in split_files(examples, split):
+        try:
+            for serialized in read_records(file):
+                record = decode_raw(serialized)
+                yield record.case_id, partial(_same, record)
+        except ValueError as e:
+            yield file.name, partial(_fail, e)
+
+
 def _same(record: RawRecord) -> RawRecord:
     return record
+
+
+def _fail(error: Exception) -> RawRecord:
+    raise error
 
 
 def _listing_failures(problems: Iterable[Problem]) -> dict[str, str]:
@@ -218,13 +235,28 @@ def _find_training_cases(model: Path) -> Path | None:
 
 
 def _check_same_dataset(ours: DatasetInfo, found: DatasetInfo) -> None:
+    known = _in_values_of(ours, found)
     for name in ("rank", "channels", "label_values", "label_names", "regions", "task"):
-        expected, value = getattr(ours, name), getattr(found, name)
+        expected, value = getattr(ours, name), getattr(known, name)
         if expected != value:
             raise ValueError(
                 f"the cases must be of the dataset of the model, whose {name} is {expected!r}, got"
                 f" {value!r}"
             )
+
+
+def _in_values_of(ours: DatasetInfo, found: DatasetInfo) -> DatasetInfo:
+    """`found` with the label values that they stand for in `ours`: BraTS has two for one label."""
+
+    def meant(value: int) -> int:
+        return ours.label_aliases.get(value, value)
+
+    return replace(
+        found,
+        label_values=tuple(map(meant, found.label_values)),
+        label_names={meant(v): name for v, name in found.label_names.items()},
+        regions={name: tuple(map(meant, values)) for name, values in found.regions.items()},
+    )
 
 
 def evaluate(
@@ -250,6 +282,8 @@ def evaluate(
             failures[case_id] = _words(e)
             continue
         scored.append(scores)
+    missing = {*cases.groups} - {c.case_id for c in scored} - {*failures}
+    failures |= dict.fromkeys(sorted(missing), "there is no record of it")
     if not scored:
         return Evaluated(cases=(), scores=None, failures=failures)
     thresholds = [model.spec.inference.threshold]

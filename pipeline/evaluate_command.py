@@ -75,6 +75,7 @@ def main(argv: Sequence[str]) -> int:
     root = Path(options.data.root)
     is_run = (root / METADATA).is_file()
     if is_run:
+        _refuse_data_options(words)
         options = parse(make_parser(read_evaluation(root)), words)
     _check_options(options, root)
     return _evaluate(options, is_run=is_run)
@@ -84,6 +85,15 @@ def _long(word: str) -> str:
     """`--data=RUN` -> `--data.root=RUN`."""
     name, is_one, value = word.partition("=")
     return f"{'--data.root' if name == '--data' else name}{is_one}{value}"
+
+
+def _refuse_data_options(words: Sequence[str]) -> None:
+    """Raises UsageError where something is said of the data of a run, which are what they are."""
+    for word in words:
+        if word.startswith("--data.") and word.partition("=")[0] != "--data.root":
+            raise UsageError(
+                f"{word} must be left out where --data is a run, whose records are what they are"
+            )
 
 
 def read_evaluation(run: Path) -> EvaluationConfig:
@@ -179,7 +189,7 @@ def result_text(
 
     rows = table(score_rows(done.scores)) if done.scores else []
     failed = [f"  {n}. {case}: {why}" for n, (case, why) in enumerate(done.failures.items(), 1)]
-    listed = len({*cases.groups, *done.failures})
+    listed = len({*cases.groups, *cases.failures})
     return "\n".join(
         [
             *rows,

@@ -11,8 +11,10 @@ from PIL import Image
 
 from beam_preprocess.case import DataError
 from beam_preprocess.config import DataConfig
-from beam_preprocess.datasets.brats import BRATS
+from beam_preprocess.datasets.brats import BRATS, brats_info
 from beam_preprocess.datasets.dagm import DAGM
+from beam_preprocess.record_files import RecordWriter
+from beam_preprocess.records import encode_raw
 from beam_preprocess.synth import brats, dagm
 from components.case_scoring import Scoring
 from components.evaluation_files import read_cases
@@ -141,6 +143,12 @@ def test_pushed_model_does_not_tell(examples: Path, model) -> None:
         check_model(model(None), cases_of_run(examples, DAGM, "fold-0"))
 
 
+def test_enhancing_tumour_may_be_stored_as_3_or_4(examples: Path, model) -> None:
+    """What the model calls 4 is 3 in cases named as from 2023 on."""
+    told = check_model(model(["b"], BRATS), cases_of_run(examples, brats_info(enhancing=3), "test"))
+    assert told.startswith("none of these cases")
+
+
 def test_model_of_another_dataset(examples: Path, model) -> None:
     with pytest.raises(ValueError, match="of the dataset of the model, whose rank is 3, got 2"):
         check_model(model([], BRATS), cases_of_run(examples, DAGM, "test"))
@@ -165,6 +173,27 @@ def test_bad_cases_are_told_and_the_others_scored(root: Path, model, tmp_path: P
         done.cases, key=lambda c: c.case_id
     )
     assert len(list((tmp_path / "out" / "predictions").iterdir())) == len(others)
+
+
+def test_records_that_are_damaged_or_missing(examples: Path, make_case, model, tmp_path: Path):
+    """Of two files one is cut off; a third case has none."""
+    content = {"splits": {"test": ["a", "t", "u"]}}
+    (examples / "cohort.json").write_text(json.dumps(content))
+    (examples / "Split-test").mkdir()
+    image = np.arange(144, dtype=np.uint8).reshape(12, 12, 1)
+    for number, case in enumerate("at"):
+        path = examples / "Split-test" / f"records-{number:05d}-of-00002.gz"
+        with RecordWriter(path) as writer:
+            label = np.where(image[..., 0] > 99, 255, 0).astype(np.uint8)
+            writer.write(encode_raw(make_case(image, label, case), foreground="all"))
+    first = examples / "Split-test" / "records-00000-of-00002.gz"
+    first.write_bytes(first.read_bytes()[:60])
+    cases = cases_of_run(examples, DAGM, "test")
+    done = evaluate(model([]), cases, Scoring(info=DAGM, config=CONFIG), tmp_path / "out")
+    assert [c.case_id for c in done.cases] == ["t"]
+    assert list(done.failures) == [first.name, "a", "u"]
+    assert "must be a complete TFRecord file" in done.failures[first.name]
+    assert done.failures["a"] == "there is no record of it"
 
 
 def test_no_case_can_be_scored(tmp_path: Path, model) -> None:

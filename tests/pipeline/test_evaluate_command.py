@@ -48,6 +48,14 @@ def test_wrong_usage(tmp_path: Path, capsys, options: list[str], message: str) -
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["data", "full", "notes.txt"]
 
 
+def test_records_of_a_run_are_what_they_are(tmp_path: Path, capsys) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metadata.sqlite").write_bytes(b"")
+    words = ["--model", "m", f"--data={tmp_path / 'run'}", "--data.case_table", "table.csv"]
+    assert main(["evaluate", *words, "--output", str(tmp_path / "out")]) == EXIT_USAGE
+    assert "--data.case_table must be left out where --data is a run" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_model_that_is_none(tmp_path: Path, capsys) -> None:
     (tmp_path / "data").mkdir()

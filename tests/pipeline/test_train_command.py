@@ -325,14 +325,14 @@ def evaluate_trained(run: Path, output: Path, tmp_path: Path, capsys) -> None:
     assert "no case of split fold-1 may be in the training data" in capsys.readouterr().err
     assert not (tmp_path / "trained").exists()
 
-    dagm.write_cohort(tmp_path / "dagm", cases=4, seed=0, size=32)
+    dagm.write_cohort(tmp_path / "dagm", cases=8, seed=0, size=32)
     bad, *others = sorted((tmp_path / "dagm").rglob("Train/*.PNG"))
     bad.write_bytes(b"")
     raw = [*words, f"--data={tmp_path / 'dagm'}", "--split", "cv", f"--output={tmp_path / 'raw'}"]
     assert main(raw) == EXIT_ERROR
     printed = capsys.readouterr().out
     assert f"cases      {len(others)} of {len(others) + 1} scored, split cv of" in printed
-    assert f"not scored 1\n  1. Class1-Train-{bad.stem}: {bad.name} is no complete image" in printed
+    assert f"not scored 1\n  1. Class1_Train_{bad.stem}: {bad.name} is no complete image" in printed
     assert len(json.loads((tmp_path / "raw" / "cases.json").read_text())) == len(others)
 
 

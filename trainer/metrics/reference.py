@@ -10,8 +10,6 @@ prediction scores 0.877, and who scores 0.975 has 0.80 on the defective ones.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,14 +50,13 @@ def reference_scores(
 
     Returns:
       Scans with the labels of BraTS: `TumorCore` ... `WholeTumor`, see `volume_scores`. Photographs
-      with defects: `IoU_THS_0.05` ..., and `IoU_THS_0.05_always_empty` ..., the same of a
-      prediction without any defect. Others have no reference: empty.
+      with defects: `IoU_THS_0.05` ..., `IoU_THS_0.05_always_empty` ..., the same of a prediction
+      without any defect, and of defective ones `IoU_THS_0.05_defective` ..., so that there is a
+      mean of theirs alone. Others have no reference: empty.
     """
     if info.task == "defects":
         mask = (truth != info.label_values[0]).astype(np.float32)
-        scores = industrial_scores(mask, probabilities[..., -1])
-        empty = {f"{name}_always_empty": v for name, v in scores.always_empty.items()}
-        return scores.values | empty
+        return industrial_scores(mask, probabilities[..., -1])
     if tuple(info.label_names.values()) != tuple(LABELS) or info.rank != 3:
         return {}
     classes = np.zeros(256, np.uint8)
@@ -78,57 +75,17 @@ def _evaluated(volume: NDArray[np.generic]) -> NDArray[np.uint8]:
     return part.astype(np.uint8)
 
 
-@dataclass(frozen=True, kw_only=True)
-class IndustrialScores:
-    """The scores of one image.
-
-    Attributes:
-      defective: Whether any pixel of the mask is above 0.
-      values: `IoU_THS_0.05` ... -> score.
-      always_empty: The same of a prediction without any defect.
-    """
-
-    defective: bool
-    values: dict[str, float]
-    always_empty: dict[str, float]
-
-
 def industrial_scores(
     mask: NDArray[np.floating], probability: NDArray[np.floating]
-) -> IndustrialScores:
+) -> dict[str, float]:
     """Scores one image as the reference does.
 
     Args:
       mask: [H, W], 0 to 1, with soft edges.
       probability: [H, W].
     """
-    return IndustrialScores(
-        defective=bool(np.any(mask > 0)),
-        values=threshold_scores(mask, probability),
-        always_empty=threshold_scores(mask, np.zeros_like(mask)),
-    )
-
-
-def industrial_means(images: Sequence[IndustrialScores]) -> dict[str, dict[str, float]]:
-    """Means over images, per threshold.
-
-    The reference leaves out the last incomplete batch; see `trainer.reference.metrics`'s
-    `mean_of_batches` for that. Here all images count.
-
-    Returns:
-      `IoU_THS_0.05` ... -> `mean` over all images, `always_empty`: the same of a prediction without
-      any defect, and `defective`: mean over the defective images, NaN without any.
-    """
-    names = images[0].values if images else {}
-    return {
-        name: {
-            "mean": float(np.mean([i.values[name] for i in images])),
-            "always_empty": float(np.mean([i.always_empty[name] for i in images])),
-            "defective": _mean([i.values[name] for i in images if i.defective]),
-        }
-        for name in names
-    }
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else nan
+    scores = threshold_scores(mask, probability)
+    empty = threshold_scores(mask, np.zeros_like(mask))
+    beside = {f"{name}_always_empty": value for name, value in empty.items()}
+    defective = {f"{name}_defective": value for name, value in scores.items() if np.any(mask > 0)}
+    return scores | beside | defective

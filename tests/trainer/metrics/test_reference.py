@@ -1,16 +1,18 @@
 """Scores of the references: dice of scans, and what the "IoU" of UNet_Industrial is worth."""
 
-from math import isnan
-
 import numpy as np
 import pytest
 
 from beam_preprocess.datasets.brats import BRATS
 from beam_preprocess.datasets.dagm import DAGM
 from beam_preprocess.datasets.severstal import SEVERSTAL
-from trainer.metrics.reference import industrial_means, industrial_scores, reference_scores
+from trainer.metrics.case_scores import CaseScores
+from trainer.metrics.cohort_scores import score_cohort
+from trainer.metrics.config import StatisticsConfig
+from trainer.metrics.reference import industrial_scores, reference_scores
 
 E = 1e-5
+CONFIG = StatisticsConfig(resamples=10)
 CLEAN = np.zeros((10, 10), np.float32)
 
 
@@ -20,34 +22,36 @@ def defect(pixels: int) -> np.ndarray:
     return mask
 
 
+def case(number: int, reference: dict[str, float]) -> CaseScores:
+    return CaseScores(case_id=str(number), columns={}, regions={}, reference=reference)
+
+
 def test_an_image_by_hand() -> None:
     """Two of four pixels found: 4 / 6; an empty prediction has none."""
     scores = industrial_scores(defect(4), defect(2) * 0.9)
-    assert scores.defective
-    assert scores.values["IoU_THS_0.5"] == pytest.approx((4 + E) / (6 + E))
-    assert scores.values["IoU_THS_0.95"] == pytest.approx(E / (4 + E))
-    assert list(scores.always_empty.values()) == pytest.approx([E / (4 + E)] * 8)
+    assert scores["IoU_THS_0.5"] == scores["IoU_THS_0.5_defective"]
+    assert scores["IoU_THS_0.5"] == pytest.approx((4 + E) / (6 + E))
+    assert scores["IoU_THS_0.95"] == pytest.approx(E / (4 + E))
+    empty = [v for name, v in scores.items() if name.endswith("_always_empty")]
+    assert empty == pytest.approx([E / (4 + E)] * 8)
 
 
 def test_images_of_dagm_class_1() -> None:
     """71 of 575 are defective; with 0.80 on those the mean is 0.975, and with nothing 0.877."""
-    clean = industrial_scores(CLEAN, CLEAN)
-    assert not clean.defective
-    # 2 of 3 pixels: 4 / 5
-    found = industrial_scores(defect(3), defect(2))
-    means = industrial_means([clean] * 504 + [found] * 71)["IoU_THS_0.75"]
-    assert means["defective"] == pytest.approx(0.8, abs=1e-5)
-    assert means["mean"] == pytest.approx((504 + 71 * 0.8) / 575, abs=1e-5)
-    assert means["mean"] == pytest.approx(0.975, abs=5e-4)
-    assert means["always_empty"] == pytest.approx(504 / 575, abs=1e-5)
+    clean, found = industrial_scores(CLEAN, CLEAN), industrial_scores(defect(3), defect(2))
+    images = [case(n, clean if n < 504 else found) for n in range(575)]  # 2 of 3 pixels: 4 / 5
+    means = {n: s.mean for n, s in score_cohort([images], CONFIG).reference.items()}
+    assert means["IoU_THS_0.75_defective"] == pytest.approx(0.8, abs=1e-5)
+    assert means["IoU_THS_0.75"] == pytest.approx((504 + 71 * 0.8) / 575, abs=1e-5)
+    assert means["IoU_THS_0.75"] == pytest.approx(0.975, abs=5e-4)
+    assert means["IoU_THS_0.75_always_empty"] == pytest.approx(504 / 575, abs=1e-5)
 
 
-def test_without_defects_and_without_images() -> None:
-    means = industrial_means([industrial_scores(CLEAN, CLEAN)])
-    assert len(means) == 8
-    assert isnan(means["IoU_THS_0.5"]["defective"])
-    assert means["IoU_THS_0.5"]["mean"] == means["IoU_THS_0.5"]["always_empty"] == 1
-    assert industrial_means([]) == {}
+def test_without_defects() -> None:
+    images = [case(0, industrial_scores(CLEAN, CLEAN))]
+    scores = score_cohort([images], CONFIG).reference
+    assert len(scores) == 16 and "IoU_THS_0.5_defective" not in scores
+    assert scores["IoU_THS_0.5"].mean == scores["IoU_THS_0.5_always_empty"].mean == 1
 
 
 def softmax(label: np.ndarray, share: float = 0.9) -> np.ndarray:
@@ -106,5 +110,5 @@ def test_a_photograph_has_the_always_empty_score_beside() -> None:
     scores = reference_scores(mask, probability, DAGM, **place)
     assert scores["IoU_THS_0.5"] == pytest.approx((4 + E) / (6 + E))
     assert scores["IoU_THS_0.5_always_empty"] == pytest.approx(E / (4 + E))
-    assert len(scores) == 16
+    assert len(scores) == 24
     assert reference_scores(mask, probability, SEVERSTAL, **place) == {}
