@@ -49,7 +49,10 @@ class DataApproval(Artifact):
 
 
 class ReportPage(Artifact):
-    """A folder with one self-contained HTML page. TFX 1.16 has no type for it."""
+    """A folder with one self-contained HTML page, `report.html`; on Kubeflow the page itself.
+
+    TFX 1.16 has no type for it.
+    """
 
     TYPE_NAME = "components.ReportPage"
 

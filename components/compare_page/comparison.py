@@ -209,10 +209,10 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _lines(a: Run, b: Run, shared: Sequence[str]) -> tuple[tuple[Line, ...], int]:
     config = b.evaluation.statistics
-    pairs = [{c: run.cases[c].regions for c in shared} for run in (a, b)]
+    of_a, of_b = ({c: run.cases[c].regions for c in shared} for run in (a, b))
     found = [
-        (region, score, comparison, _paired(*pairs, region=region, score=score))
-        for region, scores in compare_all(*pairs, config).items()
+        (region, score, comparison, _paired(of_a, of_b, region=region, score=score))
+        for region, scores in compare_all(of_a, of_b, config).items()
         for score, comparison in scores.items()
     ]
     questions = {

@@ -66,7 +66,7 @@ def known_lineage(inputs: Artifacts) -> Lineage:
 
 
 class ReportExecutor(base_executor.BaseExecutor):
-    """Writes `report.html`."""
+    """Writes the page."""
 
     def Do(  # noqa: N802
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
@@ -88,8 +88,16 @@ class ReportExecutor(base_executor.BaseExecutor):
             texts=Texts(**{name: exec_properties[name] for name in TEXTS}),
             lineage=known_lineage(input_dict),
         )
-        target = Path(artifact_utils.get_single_uri(output_dict["report"])) / REPORT
+        target = page_path(Path(artifact_utils.get_single_uri(output_dict["report"])))
         write_text(target, check_size(render_page(data)))
+
+
+def page_path(artifact: Path) -> Path:
+    """`report.html` in the folder that TFX made; where it made none, the artifact itself.
+
+    On Kubeflow nobody makes a folder, and its UI shows an artifact that is a page, not a folder.
+    """
+    return artifact / REPORT if artifact.is_dir() else artifact
 
 
 class Report(base_component.BaseComponent):

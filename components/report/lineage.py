@@ -164,12 +164,12 @@ def _order(rows: list[list[str]], nodes: Mapping[str, _Node]) -> list[list[str]]
         place.update({k: (i + 0.5) / len(row) for i, k in enumerate(ordered)})
         return ordered
 
-    above = {key: node.above for key, node in nodes.items()}
+    over = {key: node.above for key, node in nodes.items()}
     for sweep in range(_SWEEPS):
         down = sweep % 2 == 0
         order = range(len(rows)) if down else reversed(range(len(rows)))
         for i in order:
-            rows[i] = sort(rows[i], above if down else below)
+            rows[i] = sort(rows[i], over) if down else sort(rows[i], below)
     return rows
 
 

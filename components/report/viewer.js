@@ -122,8 +122,11 @@
   function layOut(section, item) {
     const plane = PLANES[section.dataset.plane];
     const [across, down] = [plane.u, plane.v].map((axis) => item.shape[axis] * item.spacing[axis]);
-    for (const canvas of section.querySelectorAll("canvas")) canvas.style.aspectRatio = `${across} / ${down}`;
-    section.style.setProperty("--ratio", across / down);
+    for (const canvas of section.querySelectorAll("canvas")) {
+      canvas.style.aspectRatio = `${across} / ${down}`;
+      // voxels that are enlarged stay squares; pixels that are many are blended, or they flicker
+      canvas.style.imageRendering = item.shape[plane.u] < canvas.clientWidth ? "pixelated" : "auto";
+    }
     const panels = section.querySelector(".panels");
     for (const old of panels.querySelectorAll(".side")) old.remove();
     if (!item.oriented || !plane.letters) return;

@@ -58,7 +58,7 @@ def make_volume(record: RawRecord, prediction: NDArray[np.uint8], info: DatasetI
     arrays = [
         image,
         class_indices(label, info.label_values),
-        class_indices(crop(prediction, record.box), info.label_values),
+        class_indices(crop(prediction, record.box).astype(np.uint8), info.label_values),
     ]
     if info.rank == 2:
         arrays, spacing = [a.swapaxes(0, 1)[:, :, None] for a in arrays], (*record.spacing, 1.0)

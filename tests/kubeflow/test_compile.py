@@ -146,7 +146,8 @@ def test_fold_inputs_arrive_by_name(compiled, folds):
     joined = compiled.producers("CrossValidation")
     assert joined == {"examples": "CaseGen.examples", "model": "Candidate.model"} | scores
     reported = compiled.producers("Report")
-    assert reported == {"cross_validation": "CrossValidation.evaluation"} | scores | runs
+    shared = {"cross_validation": "CrossValidation.evaluation", "examples": "CaseGen.examples"}
+    assert reported == shared | scores | runs
     assert compiled.parameters("CrossValidation")["folds"] == len(folds)
 
 

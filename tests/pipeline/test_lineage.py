@@ -6,7 +6,7 @@ import pytest
 from ml_metadata import proto
 from ml_metadata.metadata_store import MetadataStore
 
-from pipeline.lineage import NodeRun, read_last_run
+from pipeline.lineage import NodeRun, place, read_last_run, read_lineage
 
 State = proto.Execution
 
@@ -85,3 +85,37 @@ def test_only_the_newest_run_counts(store, writer):
 def test_store_without_a_run(store):
     with pytest.raises(LookupError, match="^the metadata store has no run$"):
         read_last_run(store)
+
+
+def test_lineage_has_inputs_outputs_and_places(store, writer):
+    writer.node("run-1", "CaseGen", State.CACHED, {"examples": "/root/CaseGen/examples/1"})
+    lineage = read_lineage(store)
+    [execution] = lineage.executions
+    assert (execution.node, execution.state) == ("CaseGen", "cached")
+    names = {a.name: a.uri for a in lineage.artifacts.values()}
+    assert names["examples"] == "CaseGen/examples/1"
+    assert [lineage.artifacts[i].name for i in execution.outputs] == ["examples"]
+    assert [lineage.artifacts[i].uri for i in execution.inputs] == ["//raw"]
+    assert lineage.complete and "tensorflow 2" in lineage.facts["Versions where this was drawn"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"fingerprint": "f1"}, "f1"),
+        ({"code": "f2", "data_fingerprint": "d"}, "f2"),
+        ({"custom_config": '{"fingerprint": "f3"}'}, "f3"),
+        ({"custom_config": "null"}, ""),
+        ({}, ""),
+    ],
+)
+def test_fingerprint_of_the_code_is_found(parameters, expected):
+    from pipeline.lineage import _fingerprint
+
+    assert _fingerprint(parameters) == expected
+
+
+def test_artifacts_are_found_where_they_were_moved_to(tmp_path):
+    assert place("/old/run/artifacts/CaseGen/examples/1", tmp_path) == (
+        tmp_path / "CaseGen" / "examples" / "1"
+    )

@@ -210,6 +210,7 @@ def test_component_writes_the_page(tmp_path: Path):
         inputs[name] = [artifact]
     report = ReportPage()
     report.uri = str(tmp_path / "report")
+    (tmp_path / "report").mkdir()  # as TFX does, on one machine
     parameters = {"folds": 2, "info": to_json(BRATS), **asdict(TEXTS)}
     ReportExecutor().Do(inputs, {"report": [report]}, parameters)
 
@@ -219,6 +220,14 @@ def test_component_writes_the_page(tmp_path: Path):
     assert "its component writes it before the run ends" in text
     with pytest.raises(KeyError, match="model_run_1"):
         ReportExecutor().Do({n: a for n, a in inputs.items() if n != "model_run_1"}, {}, parameters)
+
+
+@pytest.mark.slow
+def test_page_is_the_artifact_itself_where_nobody_made_a_folder(tmp_path: Path):
+    from components.report.component import page_path
+
+    assert page_path(tmp_path) == tmp_path / "report.html"
+    assert page_path(tmp_path / "report") == tmp_path / "report"
 
 
 @pytest.mark.slow

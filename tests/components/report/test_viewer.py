@@ -1,7 +1,7 @@
 """The page in a real browser: pictures, slider, keys, wheel, definitions; an empty console."""
 
+import base64
 import io
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..report_samples import read_sample, write_artifacts
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        find_chromium() is None and not os.environ.get("UNET_TFX_BROWSER_TESTS"),
+        find_chromium() is None,
         reason="there is no Chromium (Debian: apt-get install chromium)",
     ),
 ]
@@ -43,8 +43,6 @@ def slider(page) -> int:
 def colours(page, panel: str) -> np.ndarray:
     """The pixels of a panel of the axial plane [H, W, 3]."""
     url = page.run(PIXELS % panel)
-    import base64
-
     content = base64.b64decode(url.partition(",")[2])
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), np.int16)
 
