@@ -152,8 +152,22 @@ def _check_section(values: object, parser: ArgumentParser, section: str = "") ->
             raise ValueError(f"there is no field '{name}'")
         if any(other.startswith(f"{name}.") for other in fields):
             _check_section(value, parser, name)
-        elif name not in _optional(parser):
-            require(value is not None, name, None, "set to a value, or left out")
+        else:
+            _check_value(value, name, optional=name in _optional(parser))
+
+
+def _check_value(value: object, name: str, *, optional: bool) -> None:
+    """Raises ValueError where a field is null that may not be, or holds names that are no text."""
+    require(optional or value is not None, name, None, "set to a value, or left out")
+    for entry in value if isinstance(value, list) else []:
+        wrong = (
+            [key for key in entry if not isinstance(key, str)] if isinstance(entry, dict) else []
+        )
+        if wrong:
+            raise ValueError(
+                f"the names of fields in {name} must be text, got {wrong[0]}: YAML reads on, off,"
+                " yes and no as true and false unless they stand in quotes"
+            )
 
 
 def _names(parser: ArgumentParser) -> set[str]:

@@ -91,6 +91,15 @@ def test_fields_that_may_be_null(text, value, write_yaml):
     assert build("--config", write_yaml(f"gate: {{max_drop: {text}}}\n")).gate.max_drop == value
 
 
+def test_name_of_a_field_that_yaml_takes_for_true(write_yaml):
+    entry = "score: WT/dice, bound: 0.5"
+    quoted = write_yaml(f'gate: {{rules: [{{{entry}, "on": confidence}}]}}\n')
+    assert build("--config", quoted).gate.rules[0].on == "confidence"
+    bare = write_yaml(f"gate: {{rules: [{{{entry}, on: confidence}}]}}\n")
+    with pytest.raises(UsageError, match=r"gate.rules must be text, got True: YAML reads on, off"):
+        build("--config", bare)
+
+
 def test_values_get_their_types():
     config = build("--model.filters", "[4, 8]", "--trainer.augment.flips", "false", "--name", "x")
     assert config == replace(

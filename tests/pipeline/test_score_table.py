@@ -31,7 +31,7 @@ ET = region(dice=summary(None, None, n=0))
 
 def test_regions_with_distances_and_lesions_beside_them():
     assert score_lines(cohort({"WT": WT, "ET": ET}), folds(0.9, 0.55), level=0.95) == [
-        "      dice     std     95 % interval  n  HD95 mm  lesion dice",
+        "      dice     std    95 % interval  n  HD95 mm  lesion dice",
         "--  ------  ------  ---------------  -  -------  -----------",
         "WT  0.8125  0.0500  0.7612 - 0.8634  4     4.26       0.7000",
         "ET       -       -                -  0        -            -",
@@ -59,7 +59,7 @@ def test_images():
     }
     lines = score_lines(cohort({}, images, 0.4), [], level=0.95)
     assert lines[-6:] == [
-        "images                        value    95 % interval    n",
+        "images                         value    95 % interval    n",
         "----------------------------  ------  ---------------  ---",
         "AUROC                         0.9500  0.9000 - 0.9900  120",
         "average precision                  -                -    0",
