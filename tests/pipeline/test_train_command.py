@@ -352,7 +352,7 @@ def test_all_data_on_two_workers(run: Path, tmp_path: Path, capsys) -> None:
 @pytest.mark.slow
 def test_sigterm_saves_and_the_same_command_goes_on(run: Path, tmp_path: Path) -> None:
     def words(name: str) -> list[str]:
-        options = ["--trainer.samples", "400", "--trainer.checkpoint_steps", "1000"]
+        options = ["--trainer.samples", "200", "--trainer.checkpoint_steps", "1000"]
         return ["train", str(run), "--fold", "1", "--output", str(tmp_path / name), *options]
 
     command = [sys.executable, "-m", "pipeline.cli", *words("preempted")]
