@@ -217,7 +217,7 @@ def check_model(model: "LoadedModel", cases: LabelledCases) -> str:
             {*cases.groups.values()},
             trained=trained,
             where=f"split {cases.split}",
-            remedy="score it on other cases, or leave them out with data.exclude",
+            remedy="score it on other cases",
         )
         return "none of these cases or patients was in the training of the model"
     if cases.trained_on:
