@@ -212,8 +212,13 @@ def check_model(model: "LoadedModel", cases: LabelledCases) -> str:
     _check_same_dataset(model.spec.dataset, cases.info)
     if told := _find_training_cases(model.path):
         trained = read_json(str(told), TRAINING_CASES)
-        where = f"split {cases.split}"
-        check_disjoint(cases.groups.keys(), {*cases.groups.values()}, trained=trained, where=where)
+        check_disjoint(
+            cases.groups.keys(),
+            {*cases.groups.values()},
+            trained=trained,
+            where=f"split {cases.split}",
+            remedy="score it on other cases",
+        )
         return "none of these cases or patients was in the training of the model"
     if cases.trained_on:
         raise ValueError(

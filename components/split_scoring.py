@@ -99,7 +99,8 @@ def check_unseen(examples: str, model: str, split: str) -> None:
         ) from e
     cases, group_of = cases_of(Path(examples), split), groups_of(Path(examples))
     groups = {group_of[case_id] for case_id in cases}
-    check_disjoint(cases, groups, trained=trained, where=split)
+    remedy = "run CaseGen and the Trainer again"
+    check_disjoint(cases, groups, trained=trained, where=split, remedy=remedy)
 
 
 def check_disjoint(
@@ -108,6 +109,7 @@ def check_disjoint(
     *,
     trained: Mapping[str, Any],
     where: str,
+    remedy: str,
 ) -> None:
     """Raises ValueError where a case or a group is among those that were trained on.
 
@@ -115,6 +117,7 @@ def check_disjoint(
       cases, groups: To be scored.
       trained: `cases` and `groups` of the training.
       where: What they are of, in words.
+      remedy: What to do then.
     """
     for name, ours, known in (
         ("case", cases, trained["cases"]),
@@ -123,5 +126,5 @@ def check_disjoint(
         if shared := {*ours}.intersection(known):
             raise ValueError(
                 f"no {name} of {where} may be in the training data of the model that is scored on"
-                f" it, {len(shared)} are: {sorted(shared)[:5]}: run CaseGen and the Trainer again"
+                f" it, {len(shared)} are: {sorted(shared)[:5]}: {remedy}"
             )

@@ -129,7 +129,10 @@ def test_model_that_has_seen_none_of_the_cases(examples: Path, model) -> None:
 
 @pytest.mark.parametrize(
     ("seen", "words"),
-    [("a", r"no case of split fold-0 may .*\['a'\]"), ("patient-a", r"no patient .*patient-a")],
+    [
+        ("a", r"no case of split fold-0 may .*\['a'\]: score it on other cases"),
+        ("patient-a", r"no patient .*patient-a"),
+    ],
 )
 def test_model_that_was_trained_on_a_case(examples: Path, model, seen: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
