@@ -114,7 +114,7 @@ def test_values_get_their_types():
     ("argv", "parts"),
     [
         (["--data.fold", "3"], ["--data.fold 3", "did you mean data.folds or data.fold_seed?"]),
-        (["--sampels", "3"], ["--sampels 3", "did you mean trainer.samples?", HELP]),
+        (["--sampels", "3"], ["--sampels 3", "did you mean trainer.samples or", HELP]),
         (["--trainer.augment.flip", "1"], ["did you mean trainer.augment.flips"]),
         (["--optimizer.learning_rate=1"], ["did you mean trainer.learning_rate?"]),
         (["--zzz", "1"], ["unrecognized arguments: --zzz 1: " + HELP]),
@@ -192,7 +192,7 @@ def test_wrong_type_or_choice(field, value, allowed):
         ("data.exclude", '{"case": 1}', "^data.exclude must be text, got '1'$"),
         ("trainer.augment", '{"brightness": "high"}', "brightness must be a number, got 'high'$"),
         ("trainer", '{"augment": null}', "^trainer.augment must be fields .*got None$"),
-        ("gate", '{"select": null}', "^gate.select must be set .*got None$"),
+        ("gate", '{"rules": null}', "^gate.rules must be set .*got None$"),
     ],
 )
 def test_wrong_nested_value(field, value, message):
