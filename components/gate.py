@@ -32,7 +32,7 @@ class Verdict:
     """What came of a rule.
 
     Attributes:
-      score, slice, on, bound: Of the rule; `on` is `drop` for gate.max_drop.
+      score, slice, of, bound: Of the rule; `of` is `drop` for gate.max_drop.
       value: What was measured; None where there is nothing to measure.
       n: Cases (of `images/...`: images) behind it.
       passed: Whether the rule holds.
@@ -41,7 +41,7 @@ class Verdict:
 
     score: str
     slice: str
-    on: str
+    of: str
     bound: float
     value: float | None
     n: int
@@ -121,7 +121,7 @@ def judge_rule(rule: GateRule, evidence: Evidence) -> Verdict:
     column, _, wanted = rule.slice.partition("=")
     slices = evidence.slices(column) if column else {wanted: evidence}
     if wanted in slices:
-        measured = _MEASURES[rule.on](rule.score, slices[wanted])
+        measured = _MEASURES[rule.of](rule.score, slices[wanted])
     else:
         measured = _Measured(None, 0, "", f"no such case: {column} is {' or '.join(slices)}")
     subject = f"{rule.score} where {column} is {wanted}" if column else rule.score
@@ -129,7 +129,7 @@ def judge_rule(rule: GateRule, evidence: Evidence) -> Verdict:
     return Verdict(
         score=rule.score,
         slice=rule.slice,
-        on=rule.on,
+        of=rule.of,
         bound=rule.bound,
         value=measured.value,
         n=measured.n,

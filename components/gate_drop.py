@@ -59,7 +59,7 @@ def judge_drop(
     verdict = Verdict(
         score=config.select,
         slice="",
-        on="drop",
+        of="drop",
         bound=limit,
         value=None,
         n=0,

@@ -205,7 +205,7 @@ def test_result(run):
     (rule,) = result["gate"]["rules"]
     assert rule.pop("value") == pytest.approx(0.65)
     assert rule == {
-        **{"score": "WT/dice", "slice": "", "on": "mean", "bound": 0.7, "n": 4, "passed": False},
+        **{"score": "WT/dice", "slice": "", "of": "mean", "bound": 0.7, "n": 4, "passed": False},
         "sentence": MISSED.strip(),
     }
 
@@ -232,7 +232,7 @@ def test_drop_on_the_folds(run):
     result, blessing = run(gate(0.6, max_drop=0.05), deployed=(DEPLOYED | {"seen": 2}, old))
     assert said(blessing)[0] == "NOT_BLESSED"
     verdict = result["gate"]["rules"][-1]
-    assert (verdict["on"], verdict["bound"], verdict["n"]) == ("drop", 0.05, 2)
+    assert (verdict["of"], verdict["bound"], verdict["n"]) == ("drop", 0.05, 2)
     assert verdict["value"] == pytest.approx(0.1)
     baseline = result["gate"]["baseline"]
     assert (baseline["version"], baseline["seen"], baseline["held_out"]) == ("17", 2, 4)

@@ -23,7 +23,7 @@ def deployed(*cases, **more) -> Deployed:
 
 def test_nothing_is_deployed():
     verdict, record = drop(Deployed(version=""))
-    assert (verdict.passed, verdict.value, verdict.on, record) == (True, None, "drop", None)
+    assert (verdict.passed, verdict.value, verdict.of, record) == (True, None, "drop", None)
     assert verdict.sentence == (
         "Nothing is deployed yet that the model could be worse than (gate.max_drop)."
     )

@@ -80,8 +80,8 @@ def test_rules_are_replaced_as_a_whole(write_yaml):
     assert build("--config", path).gate.rules == rules
     assert build("--gate.rules", '[{"score": "WT/dice", "bound": 0.5}]').gate.rules == rules
     assert build("--gate.rules", "[]").gate.rules == ()
-    text = '[{"score": "ET/hd95", "bound": 8, "on": "worst-fold", "slice": "stratum=HGG"}]'
-    more = GateRule(score="ET/hd95", bound=8, on="worst-fold", slice="stratum=HGG")
+    text = '[{"score": "ET/hd95", "bound": 8, "of": "worst-fold", "slice": "stratum=HGG"}]'
+    more = GateRule(score="ET/hd95", bound=8, of="worst-fold", slice="stratum=HGG")
     assert build("--gate.rules", text).gate.rules == (more,)
 
 
@@ -91,13 +91,14 @@ def test_fields_that_may_be_null(text, value, write_yaml):
     assert build("--config", write_yaml(f"gate: {{max_drop: {text}}}\n")).gate.max_drop == value
 
 
-def test_name_of_a_field_that_yaml_takes_for_true(write_yaml):
+def test_rules_in_yaml_need_no_quotes(write_yaml):
+    """`of` is a word of YAML like any other; `on` is the boolean true."""
     entry = "score: WT/dice, bound: 0.5"
-    quoted = write_yaml(f'gate: {{rules: [{{{entry}, "on": confidence}}]}}\n')
-    assert build("--config", quoted).gate.rules[0].on == "confidence"
-    bare = write_yaml(f"gate: {{rules: [{{{entry}, on: confidence}}]}}\n")
+    bare = write_yaml(f"gate: {{rules: [{{{entry}, of: confidence}}]}}\n")
+    assert build("--config", bare).gate.rules[0].of == "confidence"
+    wrong = write_yaml(f"gate: {{rules: [{{{entry}, on: confidence}}]}}\n")
     with pytest.raises(UsageError, match=r"gate.rules must be text, got True: YAML reads on, off"):
-        build("--config", bare)
+        build("--config", wrong)
 
 
 def test_values_get_their_types():
@@ -180,8 +181,8 @@ def test_wrong_type_or_choice(field, value, allowed):
         ),
         (
             "gate.rules",
-            '[{"score": "WT/dice", "bound": 1, "on": "median"}]',
-            "^gate.rules.on must be one of 'mean', 'confidence', 'worst-fold', got 'median'$",
+            '[{"score": "WT/dice", "bound": 1, "of": "median"}]',
+            "^gate.rules.of must be one of 'mean', 'confidence', 'worst-fold', got 'median'$",
         ),
         (
             "gate.rules",

@@ -61,7 +61,7 @@ def test_force_is_said_loudly(data):
 
 
 def test_rules_with_bounds_and_values(data):
-    rule = {"score": "WT/hd95", "slice": "stratum=LGG", "on": "worst-fold", "bound": 2.0}
+    rule = {"score": "WT/hd95", "slice": "stratum=LGG", "of": "worst-fold", "bound": 2.0}
     rule |= {"value": None, "n": 0, "passed": False, "sentence": "no value"}
     text = text_of(render_page(with_gate(data, rules=[rule])))
     assert "HD95 of WT (mm) stratum=LGG worst fold 2.000 \N{EN DASH} 0 No" in text
