@@ -14,6 +14,8 @@ from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores
 from trainer.metrics.cohort_scores import (
     IMAGES,
+    CohortScores,
+    find_score,
     fold_thresholds,
     score_cohort,
     score_names,
@@ -64,9 +66,12 @@ class Evidence:
     statistics: StatisticsConfig
 
     def find(self, score: str) -> Summary:
-        """REGION/SCORE over all cases; of no case where none has it."""
-        cohort = score_cohort(self.folds, self.statistics, thresholds=self.thresholds)
-        return cohort.find(score) or Summary(n=0, n_nan=0)
+        """REGION/SCORE over all cases; of no case where none has it. Sums up that score alone."""
+        return find_score(self.folds, score, self.statistics, thresholds=self.thresholds)
+
+    def sum_up(self) -> CohortScores:
+        """All scores over all cases."""
+        return score_cohort(self.folds, self.statistics, thresholds=self.thresholds)
 
     def fold(self, number: int) -> "Evidence":
         """One fold of it."""
@@ -79,9 +84,16 @@ class Evidence:
         return {value: replace(self, folds=folds) for value, folds in parts.items()}
 
 
-def make_evidence(folds: Folds, statistics: StatisticsConfig) -> Evidence:
-    """The cases of every fold, images at the thresholds that the other folds choose."""
-    return Evidence(folds=folds, thresholds=fold_thresholds(folds), statistics=statistics)
+def make_evidence(folds: Folds, statistics: StatisticsConfig, *, threshold: float) -> Evidence:
+    """The cases of every fold, images at the thresholds that the other folds choose.
+
+    Args:
+      folds: Cases of every fold.
+      statistics: Of the intervals.
+      threshold: Where the other folds cannot choose one: see `fold_thresholds`.
+    """
+    thresholds = fold_thresholds(folds, default=threshold)
+    return Evidence(folds=folds, thresholds=thresholds, statistics=statistics)
 
 
 class _Measured(NamedTuple):

@@ -8,13 +8,13 @@ says so at 5 %, the chance that any such difference is none is at most 5 %.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import copysign, isnan, nan
+from math import copysign, isnan
 from typing import Any
 
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores
-from trainer.metrics.cases import Cases, values_of
-from trainer.metrics.comparison import Comparison, compare_all
+from trainer.metrics.cases import Cases
+from trainer.metrics.comparison import Comparison, compare_all, pair_values
 from trainer.metrics.config import StatisticsConfig
 from trainer.metrics.definitions import DEFINITIONS
 from trainer.metrics.summary import Summary, summarise
@@ -128,7 +128,7 @@ def compare_runs(a: Run, b: Run) -> RunComparison:
         only_a=tuple(sorted({*a.cases} - {*b.cases})),
         only_b=tuple(sorted({*b.cases} - {*a.cases})),
         changed=changed,
-        caveats=tuple(_caveats(a, b, shared, changed)),
+        caveats=(*_caveats(a, b, shared, changed), *_caveats_of_pairs(lines)),
         settings=settings,
         lines=lines,
         questions=questions,
@@ -177,6 +177,19 @@ def _caveats(a: Run, b: Run, shared: Sequence[str], changed: Sequence[str]) -> l
         )
     if _fold_of(a, shared) != _fold_of(b, shared):
         found.append("The folds differ: a case was scored by models that other cases had trained.")
+    return found
+
+
+def _caveats_of_pairs(lines: Sequence[Line]) -> list[str]:
+    """Of scores that one run alone has; the numbers are those of the score with most."""
+    found = []
+    if filled := max((line.comparison.rightly_empty for line in lines), default=0):
+        found.append(
+            f"In up to {filled:,} cases one run has no value, as there is nothing to find and it"
+            " found nothing, where the other found something: it counts as the best value there."
+        )
+    if unpaired := max((line.comparison.unpaired for line in lines), default=0):
+        found.append(f"Up to {unpaired:,} cases have a score in one run alone: they are left out.")
     return found
 
 
@@ -260,13 +273,9 @@ def _is_tested(score: str, comparison: Comparison) -> bool:
 
 
 def _paired(a: Cases, b: Cases, *, region: str, score: str) -> list[Pair]:
-    """Case id, value in A and value in B, of the cases that both have a value of."""
-    other = dict(values_of(b, region, score))
-    return [
-        (case_id, value, other[case_id])
-        for case_id, value in values_of(a, region, score)
-        if not isnan(value) and not isnan(other.get(case_id, nan))
-    ]
+    """Case id, value in A and value in B, of the cases that are compared."""
+    pairs = pair_values(a, b, region=region, score=score)
+    return [(case_id, *values) for case_id, values in pairs.items()]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

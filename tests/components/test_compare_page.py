@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from math import nan
 
 import pytest
 
@@ -124,6 +125,17 @@ def test_cases_whose_files_changed_are_left_out():
 def test_what_makes_runs_hard_to_compare_is_said(changes, sentence):
     [caveat] = compare_runs(make_run("a", CASES), make_run("b", CASES, **changes)).caveats
     assert caveat.startswith(sentence)
+
+
+def test_case_that_one_run_rightly_left_empty_counts_as_the_best():
+    """B finds something where nothing is: it must not fall out."""
+    runs = make_run("a", CASES | {"c0": nan}), make_run("b", CASES | {"c0": 0.0})
+    comparison = compare_runs(*runs)
+    dice = line_of(comparison, "WT", "dice")
+    assert (dice.differences["c0"], dice.a.n, dice.b.n) == (-1.0, 12, 12)
+    assert dice.comparison.rightly_empty == 1
+    [caveat] = comparison.caveats
+    assert caveat.startswith("In up to 1 cases one run has no value, as there is nothing to find")
 
 
 def test_runs_without_a_case_in_common():

@@ -10,6 +10,7 @@ from components.gate import best_fold, check_gate, figures, judge, judge_rule, m
 from components.gate_config import GateConfig, GateRule
 from trainer.config import EvaluationConfig
 from trainer.metrics.config import StatisticsConfig
+from trainer.metrics.summary import Summary
 
 from .cases import photograph, scored
 
@@ -22,7 +23,7 @@ UNEQUAL = [
 
 
 def verdict(rule: GateRule, folds=UNEQUAL):
-    return judge_rule(rule, make_evidence(folds, STATISTICS))
+    return judge_rule(rule, make_evidence(folds, STATISTICS, threshold=0.5))
 
 
 def rule(bound: float, score: str = "WT/dice", **more) -> GateRule:
@@ -175,21 +176,43 @@ def test_images():
     assert verdict(rule(0.7, "images/auroc", of="worst-fold"), folds).value == 0.5
 
 
+@pytest.mark.parametrize("score", ["WT/dice", "WT/hd95", "ET/dice", "images/auroc", "images/tpr"])
+@pytest.mark.parametrize("column", ["stratum", ""])
+def test_one_score_alone_is_what_it_is_among_all(score, column):
+    folds = [[scored("a", 0.5, hd95=4), scored("b", nan)], [scored("c", 1.0, stratum="LGG")]]
+    folds[0].append(photograph("d", 0.9, defective=True))
+    folds[1] += [photograph("e", 0.1, defective=False), photograph("f", 0.3, defective=True)]
+    evidence = make_evidence(folds, STATISTICS, threshold=0.25)
+    parts = evidence.slices(column).values() if column else [evidence, evidence.fold(1)]
+    for part in parts:
+        assert part.find(score) == (part.sum_up().find(score) or Summary(n=0, n_nan=0))
+
+
+def test_images_that_others_cannot_choose_a_threshold_for_have_the_one_of_the_network():
+    folds = [[photograph("a", 0.4, defective=True), photograph("b", 0.1, defective=False)]]
+    for threshold, share in ((0.25, 1), (0.5, 0)):
+        evidence = make_evidence(folds, STATISTICS, threshold=threshold)
+        assert (evidence.thresholds, evidence.find("images/tpr").mean) == ([threshold], share)
+
+
 def test_all_rules_must_hold_and_each_is_told_in_its_order():
     config = GateConfig(select="WT/dice", rules=(rule(0.6), rule(0.9), rule(8, "WT/hd95")))
-    blessed, verdicts = judge(make_evidence(UNEQUAL, STATISTICS), config)
+    blessed, verdicts = judge(make_evidence(UNEQUAL, STATISTICS, threshold=0.5), config)
     assert not blessed
     assert [v.passed for v in verdicts] == [True, False, False]
     first = GateConfig(select="WT/dice", rules=(rule(0.6),))
-    assert judge(make_evidence(UNEQUAL, STATISTICS), first)[0]
+    assert judge(make_evidence(UNEQUAL, STATISTICS, threshold=0.5), first)[0]
 
 
 def test_nothing_is_blessed_without_rules():
-    assert judge(make_evidence(UNEQUAL, STATISTICS), GateConfig(select="WT/dice")) == (False, [])
+    assert judge(
+        make_evidence(UNEQUAL, STATISTICS, threshold=0.5), GateConfig(select="WT/dice")
+    ) == (False, [])
 
 
 def folds_of(*values: float | None):
-    return make_evidence([[scored(f"{i}", v, hd95=i)] for i, v in enumerate(values)], STATISTICS)
+    folds = [[scored(f"{i}", v, hd95=i)] for i, v in enumerate(values)]
+    return make_evidence(folds, STATISTICS, threshold=0.5)
 
 
 @pytest.mark.parametrize(

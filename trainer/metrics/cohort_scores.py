@@ -10,7 +10,7 @@ from typing import Any
 
 from beam_preprocess.case import DatasetInfo
 from trainer.metrics.case_scores import CaseScores, ImageScore
-from trainer.metrics.cases import RegionSummary, pool, summarise_cases
+from trainer.metrics.cases import RegionSummary, pool, summarise_cases, values_of
 from trainer.metrics.cohort_images import choose_thresholds, mean_threshold, summarise_images
 from trainer.metrics.config import StatisticsConfig
 from trainer.metrics.definitions import DEFINITIONS, IMAGES, MEAN
@@ -79,6 +79,28 @@ def score_cohort(
         threshold=mean_threshold(images, at),
         reference={n: summarise([s[n] for s in reference if n in s], config) for n in names},
     )
+
+
+def find_score(
+    folds: Sequence[Sequence[CaseScores]],
+    name: str,
+    config: StatisticsConfig,
+    *,
+    thresholds: Sequence[float],
+) -> Summary:
+    """Sums up one score as `score_cohort` does all of them; of no case where none has it.
+
+    Args:
+      folds, config, thresholds: As of `score_cohort`.
+      name: `REGION/SCORE` or `images/SCORE`.
+    """
+    region, _, score = name.partition("/")
+    if region == IMAGES:
+        images = _images(folds)
+        found = summarise_images(images, thresholds, config) if any(images) else {}
+        return found.get(score, Summary(n=0, n_nan=0))
+    cases = pool([{c.case_id: c.regions for c in fold} for fold in folds])
+    return summarise([value for _, value in values_of(cases, region, score)], config)
 
 
 def fold_thresholds(
