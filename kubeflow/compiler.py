@@ -12,7 +12,8 @@ from tfx import v1 as tfx
 from beam_preprocess.atomic import write_text
 from kubeflow.config import ClusterConfig, check_run
 from pipeline.config import RunConfig
-from pipeline.pipeline import BEAM_ARGS, Places, create_pipeline
+from pipeline.pipeline import BEAM_ARGS, create_pipeline
+from pipeline.plan import Places
 
 Spec = dict[str, Any]
 

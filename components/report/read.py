@@ -23,6 +23,7 @@ from components.report.ranking import choose_cases, rank_value, ranking_score
 from components.report.records import read_volumes
 from components.report.result import RunResult, read_result
 from components.report.sprites import Shown, fit
+from components.sizes import with_size_bin
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores, cases_from_json
 from trainer.progress import read_history
@@ -70,12 +71,16 @@ def read_report(
       ValueError: A chosen case was not scored.
     """
     result = read_result(read_json(str(folders.cross_validation), RESULT))
-    folds = [read_fold(folder) for folder in folders.evaluations]
+    evaluation = from_json(EvaluationConfig, texts.evaluation)
+    folds = [
+        [with_size_bin(case, evaluation, rank=info.rank) for case in read_fold(folder)]
+        for folder in folders.evaluations
+    ]
     data = read_data(folders.examples)
     return ReportData(
         texts=texts,
         info=info,
-        evaluation=from_json(EvaluationConfig, texts.evaluation),
+        evaluation=evaluation,
         result=result,
         folds=folds,
         trainings=[read_training(i, folder) for i, folder in enumerate(folders.model_runs)],

@@ -122,17 +122,21 @@ def _images(folds: Sequence[Sequence[CaseScores]]) -> list[list[ImageScore]]:
 
 
 def score_slices(
-    folds: Sequence[Sequence[CaseScores]], columns: Sequence[str], config: StatisticsConfig
+    folds: Sequence[Sequence[CaseScores]],
+    columns: Sequence[str],
+    config: StatisticsConfig,
+    *,
+    thresholds: Sequence[float] | None = None,
 ) -> dict[str, dict[str, CohortScores]]:
     """Column -> its value -> scores of the cases that have it, at the thresholds of all cases.
 
     Raises:
       ValueError: A case lacks a column, or is in two folds.
     """
-    thresholds = fold_thresholds(folds)
+    at = fold_thresholds(folds) if thresholds is None else thresholds
     return {
         column: {
-            value: score_cohort(part, config, thresholds=thresholds)
+            value: score_cohort(part, config, thresholds=at)
             for value, part in slice_folds(folds, column).items()
         }
         for column in columns
