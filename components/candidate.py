@@ -23,7 +23,7 @@ from trainer.ensemble import export_ensemble
 from trainer.metrics.config import StatisticsConfig
 from trainer.model_folder import TRAINING_CASES
 
-_MEANS_ALONE = StatisticsConfig(resamples=1)
+_MEANS_ALONE = StatisticsConfig(resamples=2)
 """The best fold has the best mean, whatever its interval is."""
 
 

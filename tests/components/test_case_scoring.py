@@ -13,14 +13,21 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from beam_preprocess.case import Case
+from beam_preprocess.config_io import from_json
 from beam_preprocess.datasets.brats import BRATS, Brats
 from beam_preprocess.datasets.dagm import DAGM
 from beam_preprocess.datasets.severstal import SEVERSTAL
 from beam_preprocess.records import RawRecord, decode_raw, encode_raw
-from components.case_scoring import Scoring, check_slices, score_record, write_case
+from components.case_scoring import (
+    Scoring,
+    check_slices,
+    score_record,
+    scoring_to_json,
+    write_case,
+)
 from components.evaluation_files import write_cases
 from trainer.config import EvaluationConfig
-from trainer.metrics.config import MetricsConfig
+from trainer.metrics.config import MetricsConfig, StatisticsConfig
 from trainer.metrics.definitions import DEFINITIONS
 from trainer.overlap import Overlap
 
@@ -145,7 +152,7 @@ def test_clean_image_has_a_score_and_no_dice(make_record):
     assert scores.image is not None and not scores.image.defective
     assert scores.regions["defect"].values == {}
     assert scores.regions["defect"].counts == Overlap(intersection=0, truth=0, prediction=3)
-    assert scores.columns["size"] == "nothing labelled"
+    assert scores.size == 0
 
 
 def test_label_values_of_another_year_count_as_what_they_mean(make_record):
@@ -185,27 +192,24 @@ def test_record_without_label(make_record, info):
 
 @pytest.mark.parametrize(
     ("spacing", "size"),
-    [
-        ((1.0, 1.0, 1.0), "below 0.01 ml"),  # 5 voxels of 1 mm^3
-        ((1.0, 1.0, 2.0), "0.01 to below 0.1 ml"),
-        ((10.0, 5.0, 1.0), "0.1 ml and more"),
-    ],
+    [((1.0, 1.0, 1.0), 0.005), ((1.0, 1.0, 2.0), 0.01), ((10.0, 5.0, 1.0), 0.25)],
 )
-def test_scans_are_sliced_by_what_is_labelled_in_ml(make_record, spacing, size):
+def test_size_of_scans_is_what_is_labelled_in_ml(make_record, spacing, size):
+    """5 voxels. Bins are made by who reads the scores."""
     record = make_record(np.ones((2, 3, 1, 4), np.int16), TRUTH, spacing=spacing)
-    config = EvaluationConfig(size_edges_ml=(0.01, 0.1))
-    assert score(FakeModel(TRUTH), record, config=config).columns == {"stratum": "s", "size": size}
+    found = score(FakeModel(TRUTH), record)
+    assert (found.size, found.columns) == (pytest.approx(size), {"stratum": "s"})
 
 
-def test_photographs_are_sliced_by_percent_and_class(photograph):
+def test_size_of_photographs_is_percent_and_they_are_sliced_by_class(photograph):
     """2 of 6 pixels."""
     model = FakeModel(FOUND, PROBABILITY[..., np.newaxis])
     graded = replace(photograph, stratum="Class3-defective")
     assert score(model, graded, DAGM).columns == {
         "stratum": "Class3-defective",
-        "size": "10 % and more",
         "class": "Class3",
     }
+    assert score(model, photograph, DAGM).size == pytest.approx(100 / 3)
     assert "class" not in score(model, photograph, DAGM).columns
 
 
@@ -232,6 +236,16 @@ def test_profile_reference_scores_photographs_as_industrial_does(photograph):
     reference = score(model, photograph, DAGM, profile="reference").reference
     assert reference["IoU_THS_0.5"] == pytest.approx(2 / 5, abs=1e-4)
     assert reference["IoU_THS_0.5_always_empty"] == pytest.approx(0, abs=1e-5)
+
+
+def test_scores_depend_on_nothing_but_these_settings():
+    """A node gets these alone: other statistics, slices and bins find it in the cache."""
+    base = EvaluationConfig()
+    others = {"statistics": StatisticsConfig(level=0.9), "slices": (), "size_edges_ml": (5.0,)}
+    assert scoring_to_json(replace(base, **others)) == scoring_to_json(base)
+    changed = replace(base, empty="nan", metrics=MetricsConfig(lesion_wise=False))
+    read = from_json(EvaluationConfig, scoring_to_json(changed))
+    assert (read.empty, read.metrics) == (changed.empty, changed.metrics)
 
 
 @pytest.mark.parametrize(

@@ -129,8 +129,16 @@ def test_what_makes_runs_hard_to_compare_is_said(changes, sentence):
 
 def test_case_that_one_run_rightly_left_empty_counts_as_the_best():
     """B finds something where nothing is: it must not fall out."""
-    runs = make_run("a", CASES | {"c0": nan}), make_run("b", CASES | {"c0": 0.0})
-    comparison = compare_runs(*runs)
+
+    def with_dice(run: Run, value: float) -> Run:
+        (first, *others), *folds = run.folds
+        region = first.regions["WT"]
+        region = replace(region, values=region.values | {"dice": value})
+        first = replace(first, regions=first.regions | {"WT": region})
+        return replace(run, folds=[[first, *others], *folds])
+
+    a, b = make_run("a", CASES), make_run("b", CASES)
+    comparison = compare_runs(with_dice(a, nan), with_dice(b, 0.0))
     dice = line_of(comparison, "WT", "dice")
     assert (dice.differences["c0"], dice.a.n, dice.b.n) == (-1.0, 12, 12)
     assert dice.comparison.rightly_empty == 1
