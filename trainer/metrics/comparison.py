@@ -1,5 +1,6 @@
 """Two runs over the same cases: differences case by case, and whether they can be chance."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import nan
 
@@ -42,9 +43,17 @@ def compare(a: Cases, b: Cases, config: StatisticsConfig, *, region: str, score:
       region: Name of a label or region.
       score: Name of a score.
     """
+    return compare_values(
+        dict(values_of(a, region, score)), dict(values_of(b, region, score)), config
+    )
+
+
+def compare_values(
+    a: Mapping[str, float], b: Mapping[str, float], config: StatisticsConfig
+) -> Comparison:
+    """Compares one number per case, NaN for none: case id -> number, in two runs."""
     first, second = (
-        {case_id: v for case_id, v in values_of(run, region, score) if not np.isnan(v)}
-        for run in (a, b)
+        {case_id: v for case_id, v in run.items() if not np.isnan(v)} for run in (a, b)
     )
     pairs = sorted(set(first) & set(second))
     differences = np.array([second[c] - first[c] for c in pairs], np.float64)
