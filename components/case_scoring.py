@@ -91,7 +91,7 @@ def score_record(
         info,
         spacing=record.spacing,
         empty=config.empty,
-        config=config.metrics,
+        config=config.metrics.for_grid(record.full_shape, record.spacing),
     )
     scores = CaseScores(
         case_id=record.case_id,

@@ -134,6 +134,29 @@ def test_settings_of_metrics_reach_the_scores(make_record):
     assert "lesion_dice" not in values.values
 
 
+def test_penalty_is_the_diagonal_of_the_whole_photograph(make_record):
+    """Nothing found in 300 x 400 pixels: 500, more than between any two pixels."""
+    mask = np.zeros((300, 400), np.uint8)
+    mask[0, 0] = 255
+    record = make_record(np.full((300, 400, 1), 90, np.uint8), mask)
+    nothing = FakeModel(np.zeros_like(mask), np.zeros((300, 400, 1), np.float32))
+    corner = FakeModel(mask[::-1, ::-1], np.zeros((300, 400, 1), np.float32))
+    missed, far = (score(model, record, DAGM).regions["defect"] for model in (nothing, corner))
+    assert missed.values["hd95"] == 500
+    assert 498 < far.values["hd95"] < 500
+
+
+def test_penalty_is_that_of_the_grid_not_of_the_crop(make_record):
+    """300 x 1 x 1 voxels of 2 mm, of which one is kept."""
+    image, truth = np.zeros((300, 1, 1, 4), np.int16), np.zeros((300, 1, 1), np.uint8)
+    image[0], truth[0] = 1, 1
+    record = make_record(image, truth, spacing=(2.0, 1.0, 1.0))
+    assert record.image.shape == (1, 1, 1, 4)
+    scores = score(FakeModel(np.zeros((1, 1, 1), np.uint8)), record)
+    diagonal = (600**2 + 1 + 1) ** 0.5
+    assert scores.regions["WT"].values["hd95"] == pytest.approx(diagonal)
+
+
 def test_defects(photograph):
     """Truth 2 pixels, prediction 3, both 1: dice 2/5, IoU 1/4. The largest probability is 0.9."""
     model = FakeModel(FOUND, np.stack([1 - PROBABILITY, PROBABILITY], axis=-1))

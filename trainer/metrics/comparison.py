@@ -5,7 +5,8 @@ found nothing. It must not fall out where the other run found something all the 
 very cases that tell the two apart. There it counts as the best value.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from math import isnan, nan
 
 import numpy as np
@@ -27,22 +28,22 @@ class Comparison:
 
     Attributes:
       difference: B - A over the cases that both have a value of, or count as having one.
-      rightly_empty: Of those, the cases in which one run has no value, as there is nothing to find
-        and it found nothing: it counts as the best value (dice 1, HD95 0 mm).
       unpaired: Cases that only one run has a value of, for another reason: left out.
       higher, lower, same: Cases in which B is above A, below, or the same.
       p: Of Wilcoxon's signed-rank test, two-sided: how likely differences as lopsided as these are
         where neither run is better. 1 where all are the same, NaN without a pair. It is for one
         question: of twenty scores that are looked at, one is below 0.05 by chance.
+      rightly_empty: Of the cases of `difference`, those in which one run has no value, as there is
+        nothing to find and it found nothing: it counts as the best value (dice 1, HD95 0).
     """
 
     difference: Summary
-    rightly_empty: int
     unpaired: int
     higher: int
     lower: int
     same: int
     p: float
+    rightly_empty: int = 0
 
 
 def compare(a: Cases, b: Cases, config: StatisticsConfig, *, region: str, score: str) -> Comparison:
@@ -54,13 +55,27 @@ def compare(a: Cases, b: Cases, config: StatisticsConfig, *, region: str, score:
       region: Name of a label or region.
       score: Name of a score.
     """
-    pairs = pair_values(a, b, region=region, score=score)
-    differences = np.array([second - first for first, second in pairs.values()], np.float64)
-    known = [{c for c, v in values_of(run, region, score) if not isnan(v)} for run in (a, b)]
+    known = [dict(values_of(run, region, score)) for run in (a, b)]
+    filled = fill_empty(a, b, region=region, score=score)
+    of_both = zip(known, filled, strict=True)
+    n = sum(
+        isnan(v) and not isnan(after[c]) for before, after in of_both for c, v in before.items()
+    )
+    return replace(compare_values(*filled, config), rightly_empty=n)
+
+
+def compare_values(
+    a: Mapping[str, float], b: Mapping[str, float], config: StatisticsConfig
+) -> Comparison:
+    """Compares one number per case, NaN for none: case id -> number, in two runs."""
+    first, second = (
+        {case_id: v for case_id, v in run.items() if not np.isnan(v)} for run in (a, b)
+    )
+    pairs = sorted(set(first) & set(second))
+    differences = np.array([second[c] - first[c] for c in pairs], np.float64)
     return Comparison(
         difference=summarise(differences.tolist(), config),
-        rightly_empty=len(pairs.keys() - (known[0] & known[1])),
-        unpaired=len((known[0] | known[1]) - pairs.keys()),
+        unpaired=len(set(first) ^ set(second)),
         higher=int(np.sum(differences > 0)),
         lower=int(np.sum(differences < 0)),
         same=int(np.sum(differences == 0)),
@@ -68,21 +83,20 @@ def compare(a: Cases, b: Cases, config: StatisticsConfig, *, region: str, score:
     )
 
 
-def pair_values(a: Cases, b: Cases, *, region: str, score: str) -> dict[str, tuple[float, float]]:
-    """Case id -> values in both runs, in the order of the ids; see the module for what is empty.
+def fill_empty(
+    a: Cases, b: Cases, *, region: str, score: str
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Case id -> value in A, and in B, the best one where only the other run has a value.
 
-    Arguments as of `compare`.
+    Arguments as of `compare`; see the module for the reason.
     """
     first, second = (dict(values_of(run, region, score)) for run in (a, b))
     best = _BEST.get(DEFINITIONS[score].best, nan) if score in DEFINITIONS else nan
-    shared = {c: (first[c], second[c]) for c in sorted(first.keys() & second.keys())}
-    known = {c: pair for c, pair in shared.items() if not (isnan(pair[0]) and isnan(pair[1]))}
-    filled = {c: (_or(one, best), _or(other, best)) for c, (one, other) in known.items()}
-    return {c: pair for c, pair in filled.items() if not isnan(sum(pair))}
+    return _fill(first, second, best), _fill(second, first, best)
 
 
-def _or(value: float, best: float) -> float:
-    return best if isnan(value) else value
+def _fill(own: Mapping[str, float], other: Mapping[str, float], best: float) -> dict[str, float]:
+    return {c: best if isnan(v) and not isnan(other.get(c, nan)) else v for c, v in own.items()}
 
 
 def signed_rank(differences: NDArray[np.float64]) -> float:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from components.report.content import ReportData
-from components.report.page import MOST_BYTES, check_size, render_page, replace_lineage
+from components.report.page import render_page, replace_lineage
 from components.report.result import read_result
+from trainer.metrics.summary import Summary
 
 from ..report_samples import (
     DICE,
@@ -167,10 +168,17 @@ def test_links_lead_to_sections_and_ids_are_there_once(data):
     assert len(ids) == len(set(ids))
 
 
-def test_a_page_that_is_too_large_is_refused():
-    assert check_size("x" * 10) == "x" * 10
-    with pytest.raises(RuntimeError, match="must be below 15,000,000 bytes, this one has"):
-        check_size("x" * (MOST_BYTES + 1))
+def test_distances_of_photographs_are_in_pixels(data):
+    html = render_page(replace(data, info=replace(data.info, rank=2)))
+    assert "HD95 (pixels)" in html and "(mm)" not in html
+
+
+def test_reference_scores_say_what_they_are_not(data):
+    scores = replace(data.result.scores, reference={"MeanDice": Summary(n=4, n_nan=0, mean=0.5)})
+    text = text_of(render_page(replace(data, result=replace(data.result, scores=scores))))
+    assert "As the reference systems score a case" in text
+    assert "every case counts, and counts once" in text
+    assert "python -m trainer --profile reference does that too" in text
 
 
 def test_predictions_that_were_not_kept(tmp_path: Path):
