@@ -79,6 +79,7 @@ def _score_tables(data: ReportData) -> dict[str, Any]:
         "by_slice": tables.slice_tables(result, score),
         "slice_score": score_name(score),
         "images": tables.image_table(result),
+        "detections": tables.detection_table(result),
         "reference": tables.reference_table(result),
         "baseline": tables.baseline_table(result),
         "empty": tables.empty_table(result),

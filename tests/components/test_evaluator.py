@@ -1,6 +1,7 @@
 """The component on record files, with a model that is not one."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ class FakeModel:
 
     def __init__(self, label: np.ndarray):
         self.label = label
+        self.spec = SimpleNamespace(inference=InferenceConfig(window=(8, 8), threshold=0.25))
 
     def predict(self, image: np.ndarray) -> np.ndarray:
         return self.label
@@ -131,14 +133,14 @@ def test_executor_scores_every_case_of_the_fold(evaluator, run):
     assert [c.columns["site"] for c in cases] == ["Ulm", "Bonn", "Bonn"]
     assert all(c.reference == {} for c in cases)
     lines = (out / "cases.csv").read_text().splitlines()
-    assert len(lines) == 1 + 3 * 8 * 14
+    assert len(lines) == 1 + 3 * (7 * 14 + 9)
     for folder, ending in (("pictures", ".png"), ("predictions", ".nii.gz")):
         names = sorted(p.name for p in (out / folder).iterdir())
         assert names == [f"scan-{n}{ending}" for n in (1, 2, 3)]
 
 
 def test_executor_scores_images_at_the_threshold_of_the_network(run):
-    """The defective one has 0.9, the others 0.4: above 0.25 all are taken for defective."""
+    """The defective one has 0.9, the others 0.4: from 0.25 on all are taken for defective."""
     dark, bright = np.full((2, 3, 1), 90, np.uint8), np.full((2, 3, 1), 200, np.uint8)
     clean = (dark, np.zeros((2, 3), np.uint8))
     out = run({"a": (bright, MASK), "b": clean, "c": clean}, info=DAGM, profile="reference")
