@@ -22,7 +22,6 @@ from components.split_scoring import (
     cases_of,
     check_unseen,
     read_columns,
-    score_split,
     split_files,
 )
 from trainer.config import EvaluationConfig
@@ -30,17 +29,6 @@ from trainer.metrics.case_scores import CaseScores
 from trainer.metrics.cohort_scores import score_cohort
 from trainer.model_folder import newest_version, read_metadata
 from trainer.serving import LoadedModel
-
-__all__ = [
-    "Evaluator",
-    "EvaluatorExecutor",
-    "EvaluatorSpec",
-    "check_counts",
-    "check_unseen",
-    "read_cases",
-    "score_record",
-    "score_split",
-]
 
 
 class EvaluatorSpec(ComponentSpec):

@@ -9,6 +9,7 @@ import pytest
 from beam_preprocess.config_io import to_json
 from beam_preprocess.datasets.brats import BRATS
 from beam_preprocess.datasets.dagm import DAGM
+from components.evaluation_files import read_cases
 from trainer.config import EvaluationConfig, InferenceConfig
 from trainer.metrics.cohort_scores import cohort_from_dict
 from trainer.model_config import ModelConfig
@@ -122,13 +123,13 @@ SCAN = (np.arange(1, 25, dtype=np.int16).reshape(2, 3, 1, 4), TRUTH)
 SCANS = {f"scan-{n}": SCAN for n in (3, 1, 2)}
 
 
-def test_executor_scores_every_case_of_the_fold(evaluator, run):
+def test_executor_scores_every_case_of_the_fold(run):
     out = run(SCANS)
     written = json.loads((out / "scores.json").read_text())
     assert (written["split"], written["n"]) == ("fold-1", 3)
     dice = cohort_from_dict(written["scores"]).find("WT/dice")
     assert (dice.mean, dice.std, dice.n, dice.low) == (1.0, 0.0, 3, 1.0)
-    cases = evaluator.read_cases(out)
+    cases = read_cases(out)
     assert [c.case_id for c in cases] == ["scan-1", "scan-2", "scan-3"]
     assert [c.columns["site"] for c in cases] == ["Ulm", "Bonn", "Bonn"]
     assert all(c.reference == {} for c in cases)
