@@ -15,9 +15,9 @@ from beam_preprocess.atomic import write_text
 from beam_preprocess.case import TEST
 from beam_preprocess.cohort import fold_name
 from beam_preprocess.config_io import from_json, to_json
-from components.artifacts import COHORT, RESULT, Artifacts, fold_inputs, read_json
+from components.artifacts import Artifacts, fold_inputs
 from components.evaluation_files import check_counts, read_cases
-from components.file_names import BASELINE, CANDIDATE
+from components.file_names import BASELINE, CANDIDATE, COHORT, RESULT, read_json
 from components.gate import NO_RULES, Evidence, judge, make_evidence
 from components.gate_config import GateConfig
 from components.gate_drop import Deployed, judge_drop
