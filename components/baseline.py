@@ -94,7 +94,7 @@ def examine(deployed: Path, info: DatasetInfo) -> dict[str, Any]:
       info: The dataset of the run.
 
     Returns:
-      `reason`: why it is not to be compared, or empty; then `threshold`, above which it takes an
+      `reason`: why it is not to be compared, or empty; then `threshold`, from which on it takes an
       image for defective, too.
     """
     try:

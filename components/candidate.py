@@ -13,9 +13,9 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import io_utils, path_utils
 
 from beam_preprocess.atomic import write_text
-from components.artifacts import Artifacts, fold_inputs, read_json
+from components.artifacts import Artifacts, fold_inputs
 from components.evaluation_files import read_cases
-from components.file_names import CANDIDATE
+from components.file_names import CANDIDATE, read_json
 from components.gate import best_fold, make_evidence
 from components.gate_config import GateConfig
 from components.origin import make_origin, write_origin
@@ -107,7 +107,7 @@ class Candidate(base_component.BaseComponent):
       evaluations: One per fold.
       models: One per fold; of a refit only that one, on all folds.
       config: Which score tells the best fold, and what is deployed.
-      threshold: Probability above which an image is taken for defective, where the folds cannot
+      threshold: Probability from which on an image is taken for defective, where the folds cannot
         choose it.
       key: Hash of all that decides the model.
       fingerprint: Hash of the code that makes it.

@@ -27,8 +27,10 @@ from components.pictures import write_picture
 from components.sizes import labelled_size
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores, ImageScore
+from trainer.metrics.images import reaches
 from trainer.metrics.reference import reference_scores
 from trainer.metrics.region_scores import score_case
+from trainer.model_folder import ServingSpec
 
 _CLASS = re.compile(r"(?P<name>.+)-(defective|clean)")
 """The stratum of a photograph of DAGM."""
@@ -53,6 +55,10 @@ class Scoring:
 
 class Model(Protocol):
     """What `trainer.serving.LoadedModel` does; shapes as there."""
+
+    @property
+    def spec(self) -> ServingSpec:
+        """What the model was exported with."""
 
     def predict(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
         """Segments one raw case."""
@@ -98,7 +104,7 @@ def score_record(
         size=labelled_size(record, truth, info),
         columns=_columns(record, scoring) | dict(columns or {}),
         regions=regions,
-        image=_image_score(truth, probabilities, info),
+        image=_image_score(truth, prediction, probabilities, model=model, info=info),
         reference=_reference(truth, probabilities, record, scoring),
     )
     return scores, prediction
@@ -114,12 +120,27 @@ def _predict(
 
 
 def _image_score(
-    truth: NDArray[np.uint8], probabilities: NDArray[np.float32] | None, info: DatasetInfo
+    truth: NDArray[np.uint8],
+    prediction: NDArray[np.uint8],
+    probabilities: NDArray[np.float32] | None,
+    *,
+    model: Model,
+    info: DatasetInfo,
 ) -> ImageScore | None:
     if info.task != "defects" or probabilities is None:
         return None
-    defective = bool(np.any(truth != info.label_values[0]))
-    return ImageScore(score=float(probabilities[..., -1].max()), defective=defective)
+    background = info.label_values[0]
+    foreground = _foreground(probabilities, model.spec.inference.threshold)
+    remain = ~foreground | (prediction != background)
+    score = np.max(probabilities[..., -1], where=remain, initial=0)
+    return ImageScore(score=float(score), defective=bool(np.any(truth != background)))
+
+
+def _foreground(probabilities: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
+    """Pixels [*S] that are foreground before components are dropped, as in `to_classes`."""
+    if probabilities.shape[-1] == 1:
+        return reaches(probabilities[..., 0], threshold)
+    return np.argmax(probabilities, axis=-1) != 0
 
 
 def _reference(

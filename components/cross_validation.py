@@ -16,9 +16,9 @@ from beam_preprocess.atomic import write_text
 from beam_preprocess.case import TEST
 from beam_preprocess.cohort import fold_name
 from beam_preprocess.config_io import from_json, to_json
-from components.artifacts import COHORT, RESULT, Artifacts, fold_inputs, read_json
+from components.artifacts import Artifacts, fold_inputs
 from components.evaluation_files import check_counts, read_cases
-from components.file_names import BASELINE, CANDIDATE
+from components.file_names import BASELINE, CANDIDATE, COHORT, RESULT, read_json
 from components.gate import NO_RULES, Evidence, count, judge, make_evidence, unit
 from components.gate_config import GateConfig
 from components.gate_drop import Deployed, judge_drop
@@ -46,7 +46,7 @@ class JudgeSettings:
       gate: The rules.
       rank: Axes of a case: 3 of volumes, 2 of photographs.
       evaluation: Statistics, slices and bins of sizes.
-      threshold: Probability above which an image is taken for defective, where the folds cannot
+      threshold: Probability from which on an image is taken for defective, where the folds cannot
         choose it.
       force: Whether a model that is not blessed is pushed all the same.
     """
@@ -132,7 +132,7 @@ def read_binned(folder: str, *, config: EvaluationConfig, rank: int) -> list[Cas
 
 
 def own_threshold(deploy: Mapping[str, Any], default: float) -> float:
-    """Above which the model to be deployed takes an image for defective."""
+    """From which on the model to be deployed takes an image for defective."""
     chosen: float | None = deploy["image_threshold"]
     return default if chosen is None else chosen
 

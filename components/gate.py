@@ -57,7 +57,7 @@ class Evidence:
 
     Attributes:
       folds: Cases of every fold; in a slice a fold may have none.
-      thresholds: Of every fold, the probability above which an image is taken for defective.
+      thresholds: Of every fold, the probability from which on an image is taken for defective.
       statistics: Of the intervals.
     """
 

@@ -27,7 +27,7 @@ class Deployed:
     Attributes:
       version: Name of its folder in `serving/`; empty where no other model is deployed.
       reason: Why its scores would be no fair comparison; empty where they are one.
-      threshold: Probability above which it takes an image for defective.
+      threshold: Probability from which on it takes an image for defective.
       split: Where the held-out cases are from: `test`, or `folds`.
       held_out: How many there are.
       seen: How many of them it was trained on; they are left out.

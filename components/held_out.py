@@ -24,10 +24,10 @@ from beam_preprocess.cohort import fold_name
 from beam_preprocess.config_io import from_json, to_json
 from beam_preprocess.record_files import read_records
 from beam_preprocess.records import decode_raw
-from components.artifacts import COHORT, Artifacts, read_json
+from components.artifacts import Artifacts
 from components.case_scoring import Scoring, score_record, scoring_to_json
 from components.evaluation_files import check_counts, read_cases, write_cases
-from components.file_names import BASELINE
+from components.file_names import BASELINE, COHORT, read_json
 from components.origin import read_origin, seen_cases
 from components.split_scoring import groups_of, split_files
 from trainer.config import EvaluationConfig

@@ -14,7 +14,7 @@ from tfx.utils import path_utils
 
 from beam_preprocess.atomic import write_text
 from beam_preprocess.fingerprint import fingerprint_folder
-from components.artifacts import COHORT_STATISTICS, REPORT, RESULT, read_json
+from components.file_names import COHORT_STATISTICS, REPORT, RESULT, read_json
 from components.origin import list_deployments
 from components.report.lineage import Lineage
 from components.report.page import replace_lineage

@@ -16,7 +16,8 @@ class Summary:
 
     Scores of several cases (`CohortScores` of `trainer.metrics.cohort_scores`) are: `n`; `regions`,
     by region the counts of empty cases and `scores`: name -> `mean`, `median`, `std`, `q25`, `q75`,
-    `low`, `high` (the interval of the mean), `n` and `n_nan`; `images`; `threshold`; `reference`.
+    `low`, `high` (the interval of the mean), `n` and `n_nan`; `images`; `threshold`; `detections`;
+    `reference`.
 
     Attributes:
       blessed: Whether the model may go out.

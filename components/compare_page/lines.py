@@ -18,7 +18,7 @@ from trainer.metrics.comparison import Comparison, compare_all, compare_values, 
 from trainer.metrics.config import StatisticsConfig
 from trainer.metrics.definitions import DEFINITIONS
 from trainer.metrics.image_comparison import compare_rankings
-from trainer.metrics.images import found_images
+from trainer.metrics.images import reaches
 from trainer.metrics.summary import Summary, summarise
 
 LEVEL = 0.05
@@ -180,7 +180,7 @@ def _detections(folds: Folds, shared: Collection[str]) -> dict[tuple[str, str], 
     values: dict[tuple[str, str], dict[str, float]] = {}
     for fold, threshold in zip(folds, fold_thresholds(folds), strict=True):
         for case_id, image in _images(fold, shared).items():
-            is_found = bool(found_images([image.score], threshold)[0])
+            is_found = bool(reaches([image.score], threshold)[0])
             score = (IMAGES, "tpr" if image.defective else "tnr")
             values.setdefault(score, {})[case_id] = float(is_found == image.defective)
     return dict(values)

@@ -13,7 +13,8 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from beam_preprocess.atomic import write_text
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config_io import from_json, to_json
-from components.artifacts import REPORT, Artifacts, ReportPage, fold_inputs
+from components.artifacts import Artifacts, ReportPage, fold_inputs
+from components.file_names import REPORT
 from components.report.content import Texts
 from components.report.lineage import ArtifactFact, ExecutionFact, Lineage
 from components.report.page_size import make_page

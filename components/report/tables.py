@@ -174,6 +174,26 @@ def image_table(result: RunResult) -> Table | None:
     return Table(key=IMAGES, name="Images as a whole", heads=heads, rows=rows)
 
 
+def detection_table(result: RunResult) -> Table | None:
+    """Images found and missed, a row per threshold; None where images have no scores."""
+    if not result.scores.detections:
+        return None
+    rows = tuple(
+        Row(
+            key="",
+            name=f"{found.threshold:.4g}{', chosen' if found.chosen else ''}",
+            cells=(
+                *(Cell(text=number(rate, "tpr")) for rate in (found.tpr, found.tnr)),
+                *(Cell(text=f"{n:,}") for n in (found.tp, found.fn, found.tn, found.fp)),
+            ),
+        )
+        for found in result.scores.detections
+    )
+    rates = (score_name("tpr"), score_name("tnr"))
+    heads = (*rates, "Defect found", "Defect missed", "No defect, passed", "No defect, found")
+    return Table(key="detections", name="Images found at thresholds", heads=heads, rows=rows)
+
+
 def reference_table(result: RunResult) -> Table | None:
     """Scores as the references compute them; None in profile `corrected`."""
     if not result.scores.reference:

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from math import nan
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -26,9 +27,10 @@ from components.case_scoring import (
     write_case,
 )
 from components.evaluation_files import write_cases
-from trainer.config import EvaluationConfig
+from trainer.config import EvaluationConfig, InferenceConfig
 from trainer.metrics.config import MetricsConfig, StatisticsConfig
 from trainer.metrics.definitions import DEFINITIONS
+from trainer.metrics.images import reaches
 from trainer.overlap import Overlap
 
 CONFIG = EvaluationConfig()
@@ -46,6 +48,7 @@ class FakeModel:
 
     def __init__(self, label: np.ndarray, probability: np.ndarray | None = None):
         self.label, self.probability = label, probability
+        self.spec = SimpleNamespace(inference=InferenceConfig(window=(8, 8), threshold=0.5))
         self.seen: list[np.ndarray] = []
 
     def predict(self, image: np.ndarray) -> np.ndarray:
@@ -167,6 +170,43 @@ def test_defects(photograph):
     assert (values["dice"], values["iou"]) == (pytest.approx(2 / 5), pytest.approx(1 / 4))
     assert scores.regions["defect"].counts == Overlap(intersection=1, truth=2, prediction=3)
     assert list(scores.regions) == ["defect"]
+
+
+@pytest.mark.parametrize("logits", [1, 2])
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        (FOUND, 0.9),
+        ([[0, 0, 255], [255, 0, 0]], 0.7),  # the pixel of 0.9 was a component that is dropped
+        ([[0, 0, 0], [0, 0, 0]], 0.4),  # nothing is left: the largest that never was foreground
+    ],
+)
+def test_an_image_is_scored_by_the_pixels_that_are_served(photograph, logits, label, expected):
+    several = np.stack([1 - PROBABILITY, PROBABILITY], axis=-1)
+    model = FakeModel(np.array(label, np.uint8), several[..., -logits:])
+    assert score(model, photograph, DAGM).image.score == pytest.approx(expected)
+
+
+def test_an_image_of_which_all_is_dropped(photograph):
+    sure = np.full((2, 3, 1), 0.9, np.float32)
+    scores = score(FakeModel(np.zeros((2, 3), np.uint8), sure), photograph, DAGM)
+    assert scores.image.score == 0
+
+
+def test_an_image_is_found_where_its_label_map_has_a_defect(photograph):
+    """From 0.6 on there are components of 2 pixels and 1, or one of 4; fewer than 3 are dropped."""
+    from trainer.inference.components import postprocess
+
+    config = InferenceConfig(window=(8, 8), threshold=0.6, min_component=3)
+    bridge = PROBABILITY.copy()
+    bridge[0, 1] = 0.6
+    for probability, found in ((PROBABILITY, False), (bridge, True)):
+        label = np.where(reaches(probability, 0.6), np.uint8(255), np.uint8(0))
+        served = postprocess(label, config, background=0).numpy()
+        model = FakeModel(served, probability[..., np.newaxis])
+        model.spec = SimpleNamespace(inference=config)
+        image = score(model, photograph, DAGM).image
+        assert served.any() == reaches(image.score, 0.6) == found
 
 
 def test_clean_image_has_a_score_and_no_dice(make_record):

@@ -1,6 +1,7 @@
 """The component on record files, with a model that is not one."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from beam_preprocess.config_io import to_json
 from beam_preprocess.datasets.brats import BRATS
 from beam_preprocess.datasets.dagm import DAGM
+from components.evaluation_files import read_cases
 from trainer.config import EvaluationConfig, InferenceConfig
 from trainer.model_config import ModelConfig
 from trainer.model_folder import ServingSpec, write_metadata
@@ -31,6 +33,7 @@ class FakeModel:
 
     def __init__(self, label: np.ndarray):
         self.label = label
+        self.spec = SimpleNamespace(inference=InferenceConfig(window=(8, 8), threshold=0.25))
 
     def predict(self, image: np.ndarray) -> np.ndarray:
         return self.label
@@ -119,27 +122,27 @@ SCAN = (np.arange(1, 25, dtype=np.int16).reshape(2, 3, 1, 4), TRUTH)
 SCANS = {f"scan-{n}": SCAN for n in (3, 1, 2)}
 
 
-def test_executor_scores_every_case_of_the_fold(evaluator, run):
+def test_executor_scores_every_case_of_the_fold(run):
     out = run(SCANS)
-    cases = evaluator.read_cases(out)
+    cases = read_cases(out)
     assert [c.regions["WT"].values["dice"] for c in cases] == [1.0, 1.0, 1.0]
     assert [c.size for c in cases] == [0.005, 0.005, 0.005]
     assert [c.case_id for c in cases] == ["scan-1", "scan-2", "scan-3"]
     assert [c.columns["site"] for c in cases] == ["Ulm", "Bonn", "Bonn"]
     assert all(c.reference == {} for c in cases)
     lines = (out / "cases.csv").read_text().splitlines()
-    assert len(lines) == 1 + 3 * 8 * 14
+    assert len(lines) == 1 + 3 * (7 * 14 + 9)
     for folder, ending in (("pictures", ".png"), ("predictions", ".nii.gz")):
         names = sorted(p.name for p in (out / folder).iterdir())
         assert names == [f"scan-{n}{ending}" for n in (1, 2, 3)]
 
 
-def test_executor_scores_images(evaluator, run):
-    """The defective one has 0.9, the others 0.4. Above what they are found is not decided here."""
+def test_executor_scores_images(run):
+    """The defective one has 0.9, the others 0.4. From what on they are found is not decided here."""
     dark, bright = np.full((2, 3, 1), 90, np.uint8), np.full((2, 3, 1), 200, np.uint8)
     clean = (dark, np.zeros((2, 3), np.uint8))
     out = run({"a": (bright, MASK), "b": clean, "c": clean}, info=DAGM, profile="reference")
-    cases = evaluator.read_cases(out)
+    cases = read_cases(out)
     assert [c.image.score for c in cases] == pytest.approx([0.9, 0.4, 0.4])
     assert [c.image.defective for c in cases] == [True, False, False]
     assert [len(c.regions["defect"].values) > 0 for c in cases] == [True, False, False]

@@ -16,7 +16,8 @@ class ImageScore:
     """What an image with or without a defect gets as a whole.
 
     Attributes:
-      score: Largest probability of a pixel, 0 to 1.
+      score: Largest probability of a pixel, 0 to 1; the pixels of components that the served label
+        map has lost (`inference.keep_largest`, `inference.min_component`) do not count.
       defective: Whether the truth has a defect.
     """
 

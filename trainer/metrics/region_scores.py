@@ -15,6 +15,11 @@ from trainer.metrics.surfaces import surface_scores
 from trainer.metrics.voxels import Emptiness, emptiness, voxel_scores
 from trainer.overlap import Overlap, overlap
 
+SUMS = frozenset(
+    {"volume_difference_ml", "truth_ml", "lesions_found", "lesions_missed", "lesions_false"}
+)
+"""Scores that count something: a mean over labels, of half a lesion say, has no meaning."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RegionScores:
@@ -94,12 +99,16 @@ def _of_defects(scores: RegionScores) -> RegionScores:
 
 
 def mean_scores(labels: Sequence[RegionScores]) -> RegionScores:
-    """The mean over the labels of every score that all of them have.
+    """The mean over the labels of every score that all of them have, `SUMS` left out.
 
     Labels whose score is NaN are left out; the mean is NaN where all are. Its counts are the sums
     over the labels.
     """
-    shared = [n for n in labels[0].values if all(n in label.values for label in labels)]
+    shared = [
+        name
+        for name in labels[0].values
+        if name not in SUMS and all(name in label.values for label in labels)
+    ]
     return RegionScores(
         counts=Overlap(
             intersection=sum(label.counts.intersection for label in labels),

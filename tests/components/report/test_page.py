@@ -9,10 +9,13 @@ import pytest
 from components.report.content import ReportData
 from components.report.page import render_page, replace_lineage
 from components.report.result import read_result
+from trainer.metrics.cohort_scores import score_cohort
 from trainer.metrics.summary import Summary
 
+from ..cases import photograph
 from ..report_samples import (
     DICE,
+    STATISTICS,
     TEXTS,
     make_folds,
     make_lineage,
@@ -74,6 +77,17 @@ def test_scores_slices_and_empty_cases(data):
     assert re.search(r"WT 0\.800 ± 0\.112 [\d.]+ to [\d.]+, n = 4 0\.800", text)
     assert "HGG 0.900 n = 2 1.000 n = 2" in text
     assert "ET 4 0 0 4" in text and "a case scores the best value (evaluation.empty: brats)" in text
+
+
+def test_images_found_and_missed_at_thresholds(data):
+    images = [photograph("good", 0.3, defective=False), photograph("bad", 0.9, defective=True)]
+    photos = score_cohort([images], STATISTICS)
+    own = {"images": photos.images, "threshold": photos.threshold, "detections": photos.detections}
+    scores = replace(data.result.scores, **own)
+    text = text_of(render_page(replace(data, result=replace(data.result, scores=scores))))
+    assert "0.25 1.000 0.000 1 0 0 1 0.5 1.000 1.000 1 0 1 0" in text
+    assert "0.5, chosen 1.000 1.000 1 0 1 0" in text
+    assert "Defect missed" not in text_of(render_page(data))
 
 
 def test_every_term_has_its_definition_on_the_page(data):

@@ -1,5 +1,7 @@
 """Tables: their cells as a reader sees them."""
 
+from dataclasses import replace
+
 from beam_preprocess.datasets.brats import BRATS
 from components.report import tables
 from components.report.result import read_result
@@ -8,6 +10,7 @@ from components.web import DASH
 from trainer.metrics.case_scores import ImageScore
 from trainer.metrics.cohort_scores import cohort_to_dict, score_cohort
 
+from ..cases import photograph
 from ..report_samples import STATISTICS, make_case, make_folds, make_result
 
 
@@ -85,6 +88,21 @@ def test_baseline_of_whole_images():
 def test_no_tables_of_images_and_references_without_their_scores():
     result = read_result(make_result())
     assert tables.image_table(result) is None and tables.reference_table(result) is None
+    assert tables.detection_table(result) is None
+
+
+def test_images_found_at_thresholds():
+    """At 0.25 both defective ones of 0.3 and 0.9 are found, and one of 0.1 and 0.6 is passed."""
+    fold = [
+        *(photograph(f"good-{p}", p, defective=False) for p in (0.1, 0.6)),
+        *(photograph(f"bad-{p}", p, defective=True) for p in (0.3, 0.9)),
+    ]
+    result = replace(read_result(make_result()), scores=score_cohort([fold], STATISTICS))
+    table = tables.detection_table(result)
+    assert [r.name for r in table.rows][2:4] == ["0.25", "0.5"]
+    assert [c.text for c in table.rows[2].cells] == ["1.000", "0.500", "2", "0", "1", "1"]
+    assert table.rows[-1].name == "0.5, chosen"
+    assert len(table.heads) == 6
 
 
 def test_numbers_have_as_many_decimals_as_tell_something():
