@@ -8,35 +8,6 @@ from tfx.types.artifact import Artifact
 from tfx.types.component_spec import ChannelParameter
 
 from beam_preprocess.config import MAX_FOLDS
-from components.file_names import (
-    CASES_CSV,
-    CASES_JSON,
-    COHORT,
-    COHORT_STATISTICS,
-    PICTURES,
-    PREDICTIONS,
-    REPORT,
-    RESULT,
-    SCORES,
-    read_json,
-)
-
-__all__ = [
-    "CASES_CSV",
-    "CASES_JSON",
-    "COHORT",
-    "COHORT_STATISTICS",
-    "PICTURES",
-    "PREDICTIONS",
-    "REPORT",
-    "RESULT",
-    "SCORES",
-    "Artifacts",
-    "DataApproval",
-    "ReportPage",
-    "fold_inputs",
-    "read_json",
-]
 
 Artifacts = dict[str, list[Artifact]]
 """What TFX hands an executor: name of an input or output -> its artifacts."""

@@ -1,5 +1,7 @@
 """Baseline: imports the model that is deployed now, which the new one must not fall behind.
 
+Where that is the new one itself, pushed before, it imports what was deployed before it.
+
 Kubeflow's open-source backend has no Resolver node, and ML Metadata would not know of a model that
 somebody else pushed: the push destination itself is read. What lies there changes outside of the
 run. A runner that can look at it gives the version as a parameter, by which the node is cached;
@@ -50,64 +52,85 @@ class BaselineExecutor(base_executor.BaseExecutor):
     ) -> None:
         """Finds the deployed model."""
         serving = Path(exec_properties["serving"])
-        version = exec_properties["version"]
-        if version == NEWEST:
-            version = next((d.version for d in list_deployments(serving)), NOTHING)
         candidate = Path(
             path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["candidate"]))
         )
         output = artifact_utils.get_single_uri(output_dict["model"])
         info = from_json(DatasetInfo, exec_properties["info"])
-        found = examine(serving / version, candidate, info) if version else {"reason": ""}
-        if version and not found.get("same") and not found["reason"]:
+        version = find_rival(serving, exec_properties["version"], candidate)
+        found = examine(serving / version, info) if version else {"reason": ""}
+        if version and not found["reason"]:
             io_utils.copy_dir(str(serving / version), path_utils.serving_model_dir(output))
-        text = json.dumps({"version": version, "same": False} | found, indent=1)
-        write_text(Path(output) / BASELINE, text)
+        write_text(Path(output) / BASELINE, json.dumps({"version": version} | found, indent=1))
 
 
-def examine(deployed: Path, candidate: Path, info: DatasetInfo) -> dict[str, Any]:
+def find_rival(serving: Path, version: str, candidate: Path) -> str:
+    """The version that a new model is compared with: the newest of another model.
+
+    A model that is deployed already is no worse than itself, and that would bless it the second
+    time if it was pushed by force the first time: it is compared with what was deployed before it.
+
+    Args:
+      serving: Parent of the pushed versions.
+      version: Where to begin: a version, `NEWEST` or `NOTHING`.
+      candidate: SavedModel folder of the new model.
+
+    Returns:
+      The version; `NOTHING` where no other model is deployed.
+    """
+    if version == NOTHING:
+        return NOTHING
+    versions = [d.version for d in list_deployments(serving)]
+    if version != NEWEST:
+        versions = [version, *(v for v in versions if int(v) < int(version))]
+    return next((v for v in versions if not same_model(serving / v, candidate)), NOTHING)
+
+
+def examine(deployed: Path, info: DatasetInfo) -> dict[str, Any]:
     """Whether a deployed model can be compared with a new one.
 
     Args:
       deployed: SavedModel folder of the deployed model; it may have gone.
-      candidate: SavedModel folder of the new one.
       info: The dataset of the run.
 
     Returns:
-      `same`: whether both have the same weights and settings. `reason`: why they are not to be
-      compared, or empty.
+      `reason`: why it is not to be compared, or empty; then `threshold`, from which on it takes an
+      image for defective, too.
     """
     try:
         spec = read_metadata(newest_version(deployed))
     except ValueError as e:
-        return {"same": False, "reason": str(e)}
-    if same_model(deployed, candidate):
-        return {"same": True, "reason": ""}
+        return {"reason": str(e)}
     differ = [n for n in _DECIDE if getattr(spec.dataset, n) != getattr(info, n)]
     if differ:
         name = differ[0]
         ours, theirs = getattr(info, name), getattr(spec.dataset, name)
-        return {"same": False, "reason": f"its {name} are {theirs}, those of the run {ours}"}
-    if read_origin(deployed) is None:
-        return {"same": False, "reason": "it does not tell what it was trained on"}
-    return {"same": False, "reason": ""}
+        return {"reason": f"its {name} are {theirs}, those of the run {ours}"}
+    origin = read_origin(deployed)
+    if origin is None:
+        return {"reason": "it does not tell what it was trained on"}
+    chosen = origin.image_threshold
+    return {"reason": "", "threshold": spec.inference.threshold if chosen is None else chosen}
 
 
 def same_model(one: Path, other: Path) -> bool:
-    """Whether two SavedModels have the same weights and the same graph around them."""
+    """Whether two SavedModels have the same weights and settings; one may be damaged, or gone."""
     names = sorted(p.relative_to(one) for p in (one / "variables").glob("*") if p.is_file())
     if names != sorted(p.relative_to(other) for p in (other / "variables").glob("*")):
         return False
-    return all(filecmp.cmp(one / n, other / n, shallow=False) for n in [*names, Path(METADATA)])
+    files = [*names, Path(METADATA)]
+    if not all((folder / METADATA).is_file() for folder in (one, other)):
+        return False
+    return all(filecmp.cmp(one / n, other / n, shallow=False) for n in files)
 
 
 class Baseline(base_component.BaseComponent):
     """Imports the deployed model.
 
     Args:
-      candidate: The new model: that it is deployed already is no reason to score it twice.
+      candidate: The new model, which may be deployed already.
       serving: Parent of the pushed versions.
-      version: The one to import, `components.origin.NOTHING` or `NEWEST`.
+      version: The one to begin with, `components.origin.NOTHING` or `NEWEST`: see `find_rival`.
       info: The dataset.
       fingerprint: Hash of the code behind it.
     """

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import io_utils, path_utils
 
 from beam_preprocess.atomic import write_text
-from components.artifacts import Artifacts, fold_inputs, read_json
+from components.artifacts import Artifacts, fold_inputs
 from components.evaluation_files import read_cases
-from components.file_names import CANDIDATE
+from components.file_names import CANDIDATE, read_json
 from components.gate import best_fold, make_evidence
 from components.gate_config import GateConfig
 from components.origin import make_origin, write_origin
@@ -22,7 +23,7 @@ from trainer.ensemble import export_ensemble
 from trainer.metrics.config import StatisticsConfig
 from trainer.model_folder import TRAINING_CASES
 
-_MEANS_ALONE = StatisticsConfig(resamples=1)
+_MEANS_ALONE = StatisticsConfig(resamples=2)
 """The best fold has the best mean, whatever its interval is."""
 
 
@@ -33,6 +34,7 @@ class CandidateSpec(ComponentSpec):
         "folds": ExecutionParameter(type=int),
         "select": ExecutionParameter(type=str),
         "deploy": ExecutionParameter(type=str),
+        "threshold": ExecutionParameter(type=float),
         "key": ExecutionParameter(type=str),
         "fingerprint": ExecutionParameter(type=str),
     }
@@ -53,7 +55,11 @@ class CandidateExecutor(base_executor.BaseExecutor):
         """Chooses by the scores of the folds, and copies, joins or takes the refit."""
         folds = range(int(exec_properties["folds"]))
         evaluations = [_uri(input_dict, f"evaluation_{i}") for i in folds]
-        evidence = make_evidence([read_cases(uri) for uri in evaluations], _MEANS_ALONE)
+        evidence = make_evidence(
+            [read_cases(uri) for uri in evaluations],
+            _MEANS_ALONE,
+            threshold=float(exec_properties["threshold"]),
+        )
         best, mode = best_fold(evidence, exec_properties["select"]), exec_properties["deploy"]
         members = {"best-fold": [best], "ensemble": [*folds], "refit": []}[mode]
         sources = [_uri(input_dict, f"model_{i}") for i in members]
@@ -68,10 +74,12 @@ class CandidateExecutor(base_executor.BaseExecutor):
             folds=members,
             names=[*trained["cases"], *trained["groups"]],
         )
-        write_origin(origin, model)
+        threshold = evidence.sum_up().threshold
+        write_origin(replace(origin, image_threshold=threshold), model)
         write_text(output / TRAINING_CASES, json.dumps(trained, indent=1))
         deploy = {"mode": mode, "select": exec_properties["select"], "folds": members}
-        write_text(output / CANDIDATE, json.dumps(deploy | {"best_fold": best}, indent=1))
+        deploy |= {"best_fold": best, "image_threshold": threshold}
+        write_text(output / CANDIDATE, json.dumps(deploy, indent=1))
 
 
 def _uri(artifacts: Artifacts, name: str) -> str:
@@ -99,6 +107,8 @@ class Candidate(base_component.BaseComponent):
       evaluations: One per fold.
       models: One per fold; of a refit only that one, on all folds.
       config: Which score tells the best fold, and what is deployed.
+      threshold: Probability from which on an image is taken for defective, where the folds cannot
+        choose it.
       key: Hash of all that decides the model.
       fingerprint: Hash of the code that makes it.
     """
@@ -112,6 +122,7 @@ class Candidate(base_component.BaseComponent):
         models: Sequence[types.BaseChannel],
         *,
         config: GateConfig,
+        threshold: float,
         key: str,
         fingerprint: str,
     ):
@@ -123,6 +134,7 @@ class Candidate(base_component.BaseComponent):
                 folds=len(evaluations),
                 select=config.select,
                 deploy=config.deploy,
+                threshold=threshold,
                 key=key,
                 fingerprint=fingerprint,
                 model=types.Channel(type=standard_artifacts.Model),

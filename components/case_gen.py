@@ -24,7 +24,8 @@ from beam_preprocess.config_io import from_json, to_json
 from beam_preprocess.convert import ConvertShards, Destination
 from beam_preprocess.datasets import get_dataset
 from beam_preprocess.shards import Shard, ShardResult, ShardStore, make_shards, read_results
-from components.artifacts import COHORT, COHORT_STATISTICS, Artifacts
+from components.artifacts import Artifacts
+from components.file_names import COHORT, COHORT_STATISTICS
 
 _log = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ label values, in one TensorFlow graph.
 """
 
 import csv
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import prod
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -24,15 +24,14 @@ from beam_preprocess.records import RawRecord
 from beam_preprocess.validation import require
 from components.file_names import PICTURES, PREDICTIONS
 from components.pictures import write_picture
+from components.sizes import labelled_size
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores, ImageScore
-from trainer.metrics.cases import bin_values
+from trainer.metrics.images import reaches
 from trainer.metrics.reference import reference_scores
 from trainer.metrics.region_scores import score_case
-from trainer.metrics.voxels import millilitres
+from trainer.model_folder import ServingSpec
 
-NO_FOREGROUND = "nothing labelled"
-"""Takes the place of a bin of `size` in cases without a labelled voxel."""
 _CLASS = re.compile(r"(?P<name>.+)-(defective|clean)")
 """The stratum of a photograph of DAGM."""
 Columns = Mapping[str, str]
@@ -45,7 +44,7 @@ class Scoring:
 
     Attributes:
       info: The dataset.
-      config: Empty cases, distances, lesions, bins of sizes.
+      config: Empty cases, distances, lesions.
       profile: `reference` adds the scores of the references.
     """
 
@@ -56,6 +55,10 @@ class Scoring:
 
 class Model(Protocol):
     """What `trainer.serving.LoadedModel` does; shapes as there."""
+
+    @property
+    def spec(self) -> ServingSpec:
+        """What the model was exported with."""
 
     def predict(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
         """Segments one raw case."""
@@ -94,13 +97,14 @@ def score_record(
         info,
         spacing=record.spacing,
         empty=config.empty,
-        config=config.metrics,
+        config=config.metrics.for_grid(record.full_shape, record.spacing),
     )
     scores = CaseScores(
         case_id=record.case_id,
-        columns=_columns(record, truth, scoring) | dict(columns or {}),
+        size=labelled_size(record, truth, info),
+        columns=_columns(record, scoring) | dict(columns or {}),
         regions=regions,
-        image=_image_score(truth, probabilities, info),
+        image=_image_score(truth, prediction, probabilities, model=model, info=info),
         reference=_reference(truth, probabilities, record, scoring),
     )
     return scores, prediction
@@ -116,12 +120,27 @@ def _predict(
 
 
 def _image_score(
-    truth: NDArray[np.uint8], probabilities: NDArray[np.float32] | None, info: DatasetInfo
+    truth: NDArray[np.uint8],
+    prediction: NDArray[np.uint8],
+    probabilities: NDArray[np.float32] | None,
+    *,
+    model: Model,
+    info: DatasetInfo,
 ) -> ImageScore | None:
     if info.task != "defects" or probabilities is None:
         return None
-    defective = bool(np.any(truth != info.label_values[0]))
-    return ImageScore(score=float(probabilities[..., -1].max()), defective=defective)
+    background = info.label_values[0]
+    foreground = _foreground(probabilities, model.spec.inference.threshold)
+    remain = ~foreground | (prediction != background)
+    score = np.max(probabilities[..., -1], where=remain, initial=0)
+    return ImageScore(score=float(score), defective=bool(np.any(truth != background)))
+
+
+def _foreground(probabilities: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
+    """Pixels [*S] that are foreground before components are dropped, as in `to_classes`."""
+    if probabilities.shape[-1] == 1:
+        return reaches(probabilities[..., 0], threshold)
+    return np.argmax(probabilities, axis=-1) != 0
 
 
 def _reference(
@@ -137,25 +156,16 @@ def _reference(
     )
 
 
-def _columns(record: RawRecord, truth: NDArray[np.uint8], scoring: Scoring) -> dict[str, str]:
-    """What every case is sliced by: `stratum`, `size`, and of DAGM `class`."""
-    columns = {"stratum": record.stratum, "size": _size_bin(record, truth, scoring)}
+def _columns(record: RawRecord, scoring: Scoring) -> dict[str, str]:
+    """What every case is sliced by: `stratum`, and of DAGM `class`; see `sizes` for `size`."""
+    columns = {"stratum": record.stratum}
     of_class = _CLASS.fullmatch(record.stratum) if scoring.info.task == "defects" else None
     return columns | ({"class": of_class["name"]} if of_class else {})
 
 
-def _size_bin(record: RawRecord, truth: NDArray[np.uint8], scoring: Scoring) -> str:
-    """How much of the case is labelled, of whichever kind: a bin of ml, or of percent."""
-    labelled = int(np.count_nonzero(truth != scoring.info.label_values[0]))
-    if not labelled:
-        return NO_FOREGROUND
-    if scoring.info.rank == 3:
-        size, unit = millilitres(labelled, record.spacing), "ml"
-        edges = scoring.config.size_edges_ml
-    else:
-        size, unit = 100 * labelled / prod(record.full_shape), "%"
-        edges = scoring.config.size_edges_percent
-    return bin_values({record.case_id: size}, edges, unit=unit)[record.case_id]
+def scoring_to_json(config: EvaluationConfig) -> str:
+    """What of an evaluation decides the scores of a case: a node of other statistics is cached."""
+    return json.dumps({"empty": config.empty, "metrics": asdict(config.metrics)}, sort_keys=True)
 
 
 def check_slices(config: EvaluationConfig, info: DatasetInfo, case_table: str) -> None:

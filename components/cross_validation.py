@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +16,26 @@ from beam_preprocess.atomic import write_text
 from beam_preprocess.case import TEST
 from beam_preprocess.cohort import fold_name
 from beam_preprocess.config_io import from_json, to_json
-from components.artifacts import COHORT, RESULT, Artifacts, fold_inputs, read_json
+from components.artifacts import Artifacts, fold_inputs
 from components.evaluation_files import check_counts, read_cases
-from components.file_names import BASELINE, CANDIDATE
-from components.gate import NO_RULES, Evidence, judge, make_evidence
+from components.file_names import BASELINE, CANDIDATE, COHORT, RESULT, read_json
+from components.gate import NO_RULES, Evidence, count, judge, make_evidence, unit
 from components.gate_config import GateConfig
 from components.gate_drop import Deployed, judge_drop
+from components.sizes import with_size_bin
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores
-from trainer.metrics.cohort_scores import (
-    CohortScores,
-    cohort_to_dict,
-    score_cohort,
-    score_slices,
-)
+from trainer.metrics.cohort_scores import cohort_to_dict, score_slices
 
 _FORCED = "Pushed all the same: --force was given."
-_REFIT = (
-    "The model is trained on all cases (gate.deploy refit): there is no case left to score it on,"
-    " and the scores of the folds stand for it."
-)
-_ENSEMBLE = (
-    "The model averages those of all folds (gate.deploy ensemble): each case was scored by the one"
-    " that has not seen it, and the ensemble as a whole by none of them."
-)
+_MADE = {
+    "best-fold": "",
+    "refit": "The model is trained on the cases of all folds (gate.deploy refit), and their scores"
+    " are those of other networks{}.",
+    "ensemble": "The model averages those of all folds (gate.deploy ensemble), and each case of"
+    " them was scored by the one network that has not seen it{}.",
+}
+_UNSCORED = ": there is no case left to score the model itself on"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +44,17 @@ class JudgeSettings:
 
     Attributes:
       gate: The rules.
-      evaluation: Statistics and slices.
+      rank: Axes of a case: 3 of volumes, 2 of photographs.
+      evaluation: Statistics, slices and bins of sizes.
+      threshold: Probability from which on an image is taken for defective, where the folds cannot
+        choose it.
       force: Whether a model that is not blessed is pushed all the same.
     """
 
     gate: GateConfig
+    rank: int
     evaluation: EvaluationConfig
+    threshold: float
     force: bool = False
 
 
@@ -61,15 +63,17 @@ class CrossValidationSpec(ComponentSpec):
 
     PARAMETERS = {
         "folds": ExecutionParameter(type=int),
+        "rank": ExecutionParameter(type=int),
         "config": ExecutionParameter(type=str),
         "evaluation_config": ExecutionParameter(type=str),
+        "threshold": ExecutionParameter(type=float),
         "force": ExecutionParameter(type=int),
         "fingerprint": ExecutionParameter(type=str),
     }
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "model": ChannelParameter(type=standard_artifacts.Model),
-        "tested": ChannelParameter(type=standard_artifacts.ModelEvaluation, optional=True),
+        "tested": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "baseline": ChannelParameter(type=standard_artifacts.ModelEvaluation, optional=True),
     } | fold_inputs("evaluation", standard_artifacts.ModelEvaluation)
     OUTPUTS = {
@@ -87,21 +91,24 @@ class CrossValidationExecutor(base_executor.BaseExecutor):
         """Joins the folds, checks that every case was scored once, and judges."""
         config = from_json(GateConfig, exec_properties["config"])
         scoring = from_json(EvaluationConfig, exec_properties["evaluation_config"])
+        read = partial(read_binned, config=scoring, rank=int(exec_properties["rank"]))
         folds = [
-            read_cases(_uri(input_dict, f"evaluation_{i}"))
-            for i in range(int(exec_properties["folds"]))
+            read(_uri(input_dict, f"evaluation_{i}")) for i in range(int(exec_properties["folds"]))
         ]
         cases = count_cases(read_json(_uri(input_dict, "examples"), COHORT), folds)
-        evidence = make_evidence(folds, scoring.statistics)
-        result = join_folds(evidence, scoring.slices) | {"cases": cases}
+        threshold = float(exec_properties["threshold"])
+        evidence = make_evidence(folds, scoring.statistics, threshold=threshold)
         deploy = read_json(_uri(input_dict, "model"), CANDIDATE)
+        tested = _read_tested(input_dict, evidence, own_threshold(deploy, threshold))
         compared = None
         if config.max_drop is not None:
-            compared = _read_comparison(input_dict, evidence, result)
-        gate = bless(evidence, config, deploy["mode"], compared=compared)
+            compared = _read_comparison(input_dict, tested or evidence)
+        gate = bless(evidence, config, compared=compared)
         gate["forced"] = bool(exec_properties["force"]) and not gate["blessed"]
+        gate["reasons"] += describe_model(deploy, tested)
         gate["reasons"] += [_FORCED] if gate["forced"] else []
-        result |= {"gate": gate, "deploy": deploy}
+        result = join_folds(evidence, scoring.slices) | {"test": None, "cases": cases}
+        result |= {"gate": gate, "deploy": deploy} | ({"test": sum_up(tested)} if tested else {})
         target = Path(_uri(output_dict, "evaluation")) / RESULT
         write_text(target, json.dumps(result, indent=1, allow_nan=False))
         _write_blessing(artifact_utils.get_single_instance(output_dict["blessing"]), gate)
@@ -119,19 +126,28 @@ class Compared:
     deployed: Deployed
 
 
-def _read_comparison(inputs: Artifacts, evidence: Evidence, result: Mapping[str, Any]) -> Compared:
-    """The scores of the deployed model, and of the new one on `test` where there is that split."""
+def read_binned(folder: str, *, config: EvaluationConfig, rank: int) -> list[CaseScores]:
+    """The cases of an evaluation, with the column `size`."""
+    return [with_size_bin(case, config, rank=rank) for case in read_cases(folder)]
+
+
+def own_threshold(deploy: Mapping[str, Any], default: float) -> float:
+    """From which on the model to be deployed takes an image for defective."""
+    chosen: float | None = deploy["image_threshold"]
+    return default if chosen is None else chosen
+
+
+def _read_tested(inputs: Artifacts, evidence: Evidence, threshold: float) -> Evidence | None:
+    """The cases of `test` as the model to be deployed scores; None where there are none."""
+    cases = read_cases(_uri(inputs, "tested"))
+    return replace(evidence, folds=[cases], thresholds=[threshold]) if cases else None
+
+
+def _read_comparison(inputs: Artifacts, new: Evidence) -> Compared:
+    """The scores of the deployed model, beside those of the new one."""
     folder = _uri(inputs, "baseline")
-    deployed = Deployed(**read_json(folder, BASELINE), cases=tuple(read_cases(folder)))
-    if deployed.split != TEST:
-        return Compared(new=evidence, deployed=deployed)
-    threshold = result["scores"]["threshold"]
-    new = Evidence(
-        folds=[read_cases(_uri(inputs, "tested"))],
-        thresholds=[0.5 if threshold is None else threshold],
-        statistics=evidence.statistics,
-    )
-    return Compared(new=new, deployed=deployed)
+    cases = tuple(read_cases(folder))
+    return Compared(new=new, deployed=Deployed(**read_json(folder, BASELINE), cases=cases))
 
 
 def join_folds(evidence: Evidence, columns: Sequence[str]) -> dict[str, Any]:
@@ -140,14 +156,12 @@ def join_folds(evidence: Evidence, columns: Sequence[str]) -> dict[str, Any]:
     Returns:
       `folds`: list of {`fold`, `n`, `scores`}; `scores`; `slices`: column -> value -> scores.
     """
-    folds = [_score(evidence.fold(i)) for i in range(len(evidence.folds))]
-    slices = score_slices(evidence.folds, columns, evidence.statistics)
+    slices = score_slices(
+        evidence.folds, columns, evidence.statistics, thresholds=evidence.thresholds
+    )
     return {
-        "folds": [
-            {"fold": i, "n": scores.n, "scores": cohort_to_dict(scores)}
-            for i, scores in enumerate(folds)
-        ],
-        "scores": cohort_to_dict(_score(evidence)),
+        "folds": [{"fold": i} | sum_up(evidence.fold(i)) for i in range(len(evidence.folds))],
+        "scores": cohort_to_dict(evidence.sum_up()),
         "slices": {
             column: {value: cohort_to_dict(scores) for value, scores in values.items()}
             for column, values in slices.items()
@@ -155,23 +169,39 @@ def join_folds(evidence: Evidence, columns: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _score(evidence: Evidence) -> CohortScores:
-    return score_cohort(evidence.folds, evidence.statistics, thresholds=evidence.thresholds)
+def sum_up(evidence: Evidence) -> dict[str, Any]:
+    """`n` cases, and their `scores`."""
+    return {"n": sum(map(len, evidence.folds)), "scores": cohort_to_dict(evidence.sum_up())}
+
+
+def describe_model(deploy: Mapping[str, Any], tested: Evidence | None) -> list[str]:
+    """What the scores of the folds do not say of the model to be deployed, in sentences.
+
+    Args:
+      deploy: `candidate.json`.
+      tested: Its own scores of `test`; None where there is no such case.
+    """
+    made = [_MADE[deploy["mode"]].format("" if tested else _UNSCORED)]
+    if tested:
+        select = deploy["select"]
+        found = tested.find(select)
+        own = "no value" if found.mean is None else f"mean {found.mean:.4f}{unit(select)}"
+        made.append(f"{select} of the model itself on test: {own} of {count(found.n, select)}.")
+    return [sentence for sentence in made if sentence]
 
 
 def bless(
-    evidence: Evidence, config: GateConfig, mode: str, *, compared: Compared | None = None
+    evidence: Evidence, config: GateConfig, *, compared: Compared | None = None
 ) -> dict[str, Any]:
     """Judges all rules.
 
     Args:
       evidence: The folds.
       config: The rules.
-      mode: How the model to be deployed was made.
       compared: For gate.max_drop, where it is set.
 
     Returns:
-      `gate` of `result.json`, but for `forced`.
+      `gate` of `result.json`, but for `forced` and sentences on what is deployed.
     """
     blessed, verdicts = judge(evidence, config)
     baseline = None
@@ -179,11 +209,9 @@ def bless(
         verdict, baseline = judge_drop(compared.new, compared.deployed, config)
         blessed, verdicts = blessed and verdict.passed, [*verdicts, verdict]
     reasons = [NO_RULES] if not config.rules else []
-    reasons += [v.sentence for v in verdicts]
-    notes = {"refit": [_REFIT], "ensemble": [_ENSEMBLE], "best-fold": []}[mode]
     return {
         "blessed": blessed,
-        "reasons": reasons + notes,
+        "reasons": reasons + [v.sentence for v in verdicts],
         "rules": [asdict(v) for v in verdicts],
         "baseline": baseline,
     }
@@ -225,8 +253,8 @@ class CrossValidation(base_component.BaseComponent):
       examples: Of CaseGen, which knows who is in which fold.
       evaluations: One per fold.
       model: Of Candidate.
-      compared: `tested` and `baseline`: scores of the new and of the deployed model on the held-out
-        cases, where gate.max_drop is set; else empty.
+      held_out: `tested`: scores of the new model on `test`; where gate.max_drop is set `baseline`,
+        too: those of the deployed model on the held-out cases.
       settings: The gate, and how cases are summed up and sliced.
       fingerprint: Hash of the code that judges.
     """
@@ -240,7 +268,7 @@ class CrossValidation(base_component.BaseComponent):
         evaluations: Sequence[types.BaseChannel],
         *,
         model: types.BaseChannel,
-        compared: Mapping[str, types.BaseChannel],
+        held_out: Mapping[str, types.BaseChannel],
         settings: JudgeSettings,
         fingerprint: str,
     ):
@@ -250,13 +278,15 @@ class CrossValidation(base_component.BaseComponent):
                 examples=examples,
                 model=model,
                 folds=len(evaluations),
+                rank=settings.rank,
                 config=to_json(settings.gate),
                 evaluation_config=to_json(settings.evaluation),
+                threshold=settings.threshold,
                 force=int(settings.force),
                 fingerprint=fingerprint,
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
                 evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),
                 **named,
-                **compared,
+                **held_out,
             )
         )

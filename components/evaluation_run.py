@@ -28,6 +28,7 @@ from beam_preprocess.records import RawRecord, decode_raw, encode_raw
 from components.case_scoring import Columns, Scoring, score_record, write_case
 from components.evaluation_files import write_cases, write_scores
 from components.file_names import COHORT, read_json
+from components.sizes import with_size_bin
 from components.split_scoring import (
     cases_of,
     check_disjoint,
@@ -286,7 +287,7 @@ def evaluate(
         except Exception as e:  # whatever it is, it must not cost the other cases
             failures[case_id] = _words(e)
             continue
-        scored.append(scores)
+        scored.append(with_size_bin(scores, scoring.config, rank=scoring.info.rank))
     missing = {*cases.groups} - {c.case_id for c in scored} - {*failures}
     failures |= dict.fromkeys(sorted(missing), "there is no record of it")
     if not scored:

@@ -1,4 +1,8 @@
-"""Evaluator: scores every case of a held-out split with the model that has not seen it, on Beam."""
+"""Evaluator: scores every case of a held-out split with the model that has not seen it, on Beam.
+
+It does not sum them up: statistics, slices and thresholds of images are CrossValidation's, and a
+run with others does not segment a case again.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,36 +15,19 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import path_utils
 
+from beam_preprocess.atomic import write_text
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config_io import from_json, to_json
 from beam_preprocess.record_files import read_records
 from beam_preprocess.records import decode_raw
 from components.artifacts import Artifacts
-from components.case_scoring import Columns, Scoring, score_record, write_case
-from components.evaluation_files import check_counts, read_cases, write_cases, write_scores
-from components.split_scoring import (
-    cases_of,
-    check_unseen,
-    read_columns,
-    score_split,
-    split_files,
-)
+from components.case_scoring import Columns, Scoring, score_record, scoring_to_json, write_case
+from components.evaluation_files import cases_to_csv, check_counts, read_cases, write_cases
+from components.file_names import CASES_CSV
+from components.split_scoring import cases_of, check_unseen, read_columns, split_files
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores
-from trainer.metrics.cohort_scores import score_cohort
-from trainer.model_folder import newest_version, read_metadata
 from trainer.serving import LoadedModel
-
-__all__ = [
-    "Evaluator",
-    "EvaluatorExecutor",
-    "EvaluatorSpec",
-    "check_counts",
-    "check_unseen",
-    "read_cases",
-    "score_record",
-    "score_split",
-]
 
 
 class EvaluatorSpec(ComponentSpec):
@@ -87,7 +74,7 @@ def _write(cases: list[CaseScores], folder: str) -> None:
 
 
 class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
-    """Writes `cases.json`, `cases.csv`, `scores.json`, and label map and picture of every case."""
+    """Writes `cases.json`, `cases.csv`, and label map and picture of every case."""
 
     def Do(  # noqa: N802
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
@@ -112,9 +99,7 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
         score = _ScoreFile(served, scoring, read_columns(examples), str(output))
         cases = self._score(split_files(examples, split), score, output)
         check_counts(cases_of(examples, split), cases)
-        threshold = read_metadata(newest_version(Path(served))).inference.threshold
-        scores = score_cohort([cases], scoring.config.statistics, thresholds=[threshold])
-        write_scores(output, split, cases, scores)
+        write_text(output / CASES_CSV, cases_to_csv(cases))
 
     def _score(self, files: Sequence[Path], score: _ScoreFile, output: Path) -> list[CaseScores]:
         """Runs the Beam pipeline, which leaves the scores in `output`: no volume moves."""
@@ -159,7 +144,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 model=model,
                 split=split,
                 info=to_json(scoring.info),
-                config=to_json(scoring.config),
+                config=scoring_to_json(scoring.config),
                 profile=scoring.profile,
                 fingerprint=fingerprint,
                 evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),

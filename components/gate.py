@@ -14,6 +14,8 @@ from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores
 from trainer.metrics.cohort_scores import (
     IMAGES,
+    CohortScores,
+    find_score,
     fold_thresholds,
     score_cohort,
     score_names,
@@ -32,7 +34,7 @@ class Verdict:
     """What came of a rule.
 
     Attributes:
-      score, slice, on, bound: Of the rule; `on` is `drop` for gate.max_drop.
+      score, slice, of, bound: Of the rule; `of` is `drop` for gate.max_drop.
       value: What was measured; None where there is nothing to measure.
       n: Cases (of `images/...`: images) behind it.
       passed: Whether the rule holds.
@@ -41,7 +43,7 @@ class Verdict:
 
     score: str
     slice: str
-    on: str
+    of: str
     bound: float
     value: float | None
     n: int
@@ -55,7 +57,7 @@ class Evidence:
 
     Attributes:
       folds: Cases of every fold; in a slice a fold may have none.
-      thresholds: Of every fold, the probability above which an image is taken for defective.
+      thresholds: Of every fold, the probability from which on an image is taken for defective.
       statistics: Of the intervals.
     """
 
@@ -64,9 +66,12 @@ class Evidence:
     statistics: StatisticsConfig
 
     def find(self, score: str) -> Summary:
-        """REGION/SCORE over all cases; of no case where none has it."""
-        cohort = score_cohort(self.folds, self.statistics, thresholds=self.thresholds)
-        return cohort.find(score) or Summary(n=0, n_nan=0)
+        """REGION/SCORE over all cases; of no case where none has it. Sums up that score alone."""
+        return find_score(self.folds, score, self.statistics, thresholds=self.thresholds)
+
+    def sum_up(self) -> CohortScores:
+        """All scores over all cases."""
+        return score_cohort(self.folds, self.statistics, thresholds=self.thresholds)
 
     def fold(self, number: int) -> "Evidence":
         """One fold of it."""
@@ -79,9 +84,16 @@ class Evidence:
         return {value: replace(self, folds=folds) for value, folds in parts.items()}
 
 
-def make_evidence(folds: Folds, statistics: StatisticsConfig) -> Evidence:
-    """The cases of every fold, images at the thresholds that the other folds choose."""
-    return Evidence(folds=folds, thresholds=fold_thresholds(folds), statistics=statistics)
+def make_evidence(folds: Folds, statistics: StatisticsConfig, *, threshold: float) -> Evidence:
+    """The cases of every fold, images at the thresholds that the other folds choose.
+
+    Args:
+      folds: Cases of every fold.
+      statistics: Of the intervals.
+      threshold: Where the other folds cannot choose one: see `fold_thresholds`.
+    """
+    thresholds = fold_thresholds(folds, default=threshold)
+    return Evidence(folds=folds, thresholds=thresholds, statistics=statistics)
 
 
 class _Measured(NamedTuple):
@@ -121,7 +133,7 @@ def judge_rule(rule: GateRule, evidence: Evidence) -> Verdict:
     column, _, wanted = rule.slice.partition("=")
     slices = evidence.slices(column) if column else {wanted: evidence}
     if wanted in slices:
-        measured = _MEASURES[rule.on](rule.score, slices[wanted])
+        measured = _MEASURES[rule.of](rule.score, slices[wanted])
     else:
         measured = _Measured(None, 0, "", f"no such case: {column} is {' or '.join(slices)}")
     subject = f"{rule.score} where {column} is {wanted}" if column else rule.score
@@ -129,7 +141,7 @@ def judge_rule(rule: GateRule, evidence: Evidence) -> Verdict:
     return Verdict(
         score=rule.score,
         slice=rule.slice,
-        on=rule.on,
+        of=rule.of,
         bound=rule.bound,
         value=measured.value,
         n=measured.n,

@@ -17,7 +17,7 @@ class GateRule:
       score: REGION/SCORE: WT/dice, WT/hd95, mean/dice, defect/dice, images/auroc ...
       bound: In the unit of the score. Scores of which much is good must be at least this, others
         (distances in mm, missed lesions) at most.
-      on: `mean` of all cases; `confidence` takes the end of the interval of that mean that is worse
+      of: `mean` of all cases; `confidence` takes the end of the interval of that mean that is worse
         (its level is evaluation.statistics.level); `worst-fold` the mean of the fold that is worst.
       slice: COLUMN=VALUE counts only the cases of which a column says so (stratum=HGG); empty for
         all. Columns are those of evaluation.slices.
@@ -25,7 +25,7 @@ class GateRule:
 
     score: str
     bound: float
-    on: Literal["mean", "confidence", "worst-fold"] = "mean"
+    of: Literal["mean", "confidence", "worst-fold"] = "mean"
     slice: str = ""
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class GateConfig:
 
     Attributes:
       select: The score that tells the best fold, and that max_drop compares: REGION/SCORE.
-      rules: What must hold, all of it: a list of score, bound, on and slice. Without any, no run is
+      rules: What must hold, all of it: a list of score, bound, of and slice. Without any, no run is
         blessed.
       max_drop: How much worse than the model that is deployed now the mean of select may be, on the
         same held-out cases and in the unit of the score; null does not compare.

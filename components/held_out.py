@@ -2,7 +2,8 @@
 
 Those are the cases of the split `test`. Where there is none, the deployed model is scored on the
 cases of all folds, of which the new one's scores are there already: those of the network that held
-the case out. A case that a model was trained on is left out: its score would be no measure.
+the case out. A case that the deployed model was trained on is left out: its score would be no
+measure. The new model has seen none of `test`, or something is wrong.
 """
 
 import json
@@ -23,10 +24,10 @@ from beam_preprocess.cohort import fold_name
 from beam_preprocess.config_io import from_json, to_json
 from beam_preprocess.record_files import read_records
 from beam_preprocess.records import decode_raw
-from components.artifacts import COHORT, Artifacts, read_json
-from components.case_scoring import Scoring, score_record
+from components.artifacts import Artifacts
+from components.case_scoring import Scoring, score_record, scoring_to_json
 from components.evaluation_files import check_counts, read_cases, write_cases
-from components.file_names import BASELINE
+from components.file_names import BASELINE, COHORT, read_json
 from components.origin import read_origin, seen_cases
 from components.split_scoring import groups_of, split_files
 from trainer.config import EvaluationConfig
@@ -79,6 +80,7 @@ class HeldOutExecutor(base_beam_executor.BaseBeamExecutor):
         """Scores the held-out cases that the model has not seen; none where it is not to be scored.
 
         Raises:
+          ValueError: The new model was trained on a case or a patient of `test`.
           RuntimeError: A case is missing.
         """
         examples = Path(artifact_utils.get_single_uri(input_dict["examples"]))
@@ -88,6 +90,8 @@ class HeldOutExecutor(base_beam_executor.BaseBeamExecutor):
         deployed = read_json(model, BASELINE) if (Path(model) / BASELINE).exists() else None
         scored = deployed is None or _is_rival(deployed)
         seen = _seen(model, examples, held_out) if scored else set()
+        if deployed is None:
+            _check_unseen(seen)
         files = [f for s in held_out for f in split_files(examples, s)] if scored else []
         scoring = Scoring(
             info=from_json(DatasetInfo, exec_properties["info"]),
@@ -125,7 +129,7 @@ def _write(cases: list[CaseScores], folder: str) -> None:
 
 def _is_rival(deployed: dict[str, Any]) -> bool:
     """Whether there is a deployed model to compare with."""
-    return bool(deployed["version"]) and not deployed["same"] and not deployed["reason"]
+    return bool(deployed["version"]) and not deployed["reason"]
 
 
 def held_out_cases(examples: Path, *, folds: int) -> dict[str, list[str]]:
@@ -147,6 +151,15 @@ def _seen(model: str, examples: Path, held_out: dict[str, list[str]]) -> set[str
         raise ValueError(f"a model must tell what it was trained on, {model} does not")
     cases = {c for ids in held_out.values() for c in ids}
     return seen_cases(origin, {c: g for c, g in groups_of(examples).items() if c in cases})
+
+
+def _check_unseen(seen: Collection[str]) -> None:
+    """Raises ValueError where the model to be deployed was trained on cases of `test`."""
+    if seen:
+        raise ValueError(
+            "no case or patient of test may be in the training of the model to be deployed,"
+            f" {len(seen)} are: {sorted(seen)[:5]}: run CaseGen and the Trainer again"
+        )
 
 
 class HeldOut(base_beam_component.BaseBeamComponent):
@@ -178,7 +191,7 @@ class HeldOut(base_beam_component.BaseBeamComponent):
                 model=model,
                 folds=folds,
                 info=to_json(scoring.info),
-                config=to_json(scoring.config),
+                config=scoring_to_json(scoring.config),
                 profile=scoring.profile,
                 fingerprint=fingerprint,
                 evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),

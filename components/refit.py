@@ -19,7 +19,8 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from beam_preprocess.atomic import write_text
-from components.artifacts import Artifacts, fold_inputs, read_json
+from components.artifacts import Artifacts, fold_inputs
+from components.file_names import read_json
 from trainer.progress import read_history
 
 MANIFEST = "manifest.json"

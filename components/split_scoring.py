@@ -10,6 +10,7 @@ from beam_preprocess.records import RawRecord, decode_raw
 from components.case_scoring import Columns, Model, Scoring, score_record, write_case
 from components.evaluation_files import check_counts
 from components.file_names import COHORT, COHORT_STATISTICS, read_json
+from components.sizes import with_size_bin
 from trainer.metrics.case_scores import CaseScores
 from trainer.model_folder import TRAINING_CASES
 
@@ -42,7 +43,7 @@ def score_split(
         scores, prediction = score_record(model, record, scoring, columns=own)
         if output is not None:
             write_case(record, prediction, scoring.info, output)
-        scored.append(scores)
+        scored.append(with_size_bin(scores, scoring.config, rank=scoring.info.rank))
         _log.info("%s: scored %s, %d of %d", split, record.case_id, number, len(expected))
     check_counts(expected, scored)
     return scored

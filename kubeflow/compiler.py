@@ -10,11 +10,15 @@ import yaml
 from tfx import v1 as tfx
 
 from beam_preprocess.atomic import write_text
-from kubeflow.config import ClusterConfig, check_run
+from kubeflow.config import HTML, ClusterConfig, check_run
 from pipeline.config import RunConfig
-from pipeline.pipeline import BEAM_ARGS, Places, create_pipeline
+from pipeline.pipeline import BEAM_ARGS, create_pipeline
+from pipeline.plan import Places
 
 Spec = dict[str, Any]
+_HTML_VERSION = "0.0.1"
+_REPORT = "Report"
+_PAGE_ENTRYPOINT = "kubeflow.page_entrypoint"
 
 
 def write_spec(config: RunConfig, cluster: ClusterConfig, path: Path) -> Spec:
@@ -44,7 +48,20 @@ def make_spec(config: RunConfig, cluster: ClusterConfig) -> Spec:
         always.append("CaseGen")
     for name in tasks(spec).keys() & {*always}:
         del tasks(spec)[name]["cachingOptions"]
+    _show_page(spec)
     return spec
+
+
+def _show_page(spec: Spec) -> None:
+    """Gives the report the type that Kubeflow's page shows, and its pod an entry point for it.
+
+    TFX knows only types of its own making, in which a page is a file for download.
+    """
+    component = spec["components"][tasks(spec)[_REPORT]["componentRef"]["name"]]
+    output = component["outputDefinitions"]["artifacts"]["report"]
+    output["artifactType"] = {"schemaTitle": HTML, "schemaVersion": _HTML_VERSION}
+    executor = spec["deploymentSpec"]["executors"][component["executorLabel"]]
+    executor["container"]["command"] = ["python", "-m", _PAGE_ENTRYPOINT]
 
 
 def tasks(spec: Spec) -> dict[str, Spec]:

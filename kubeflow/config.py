@@ -8,6 +8,8 @@ from pathlib import PurePosixPath
 from beam_preprocess.validation import require
 from pipeline.config import RunConfig
 
+HTML = "system.HTML"
+"""Type of an artifact that is a page, as Kubeflow Pipelines names it: its page shows it inline."""
 MOUNT = "/mnt/unet-tfx"
 """Where pods see the volume that they share, unless options say otherwise."""
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from pipeline.text_table import some_lines, table
 
 if TYPE_CHECKING:
-    from components.compare_page.comparison import Line, RunComparison
+    from components.compare_page.comparison import RunComparison
+    from components.compare_page.lines import Line
 
 MOST_LINES = 15
 """Settings that are printed; the page and the JSON have all."""
@@ -24,11 +25,10 @@ def comparison_text(comparison: "RunComparison") -> str:
         [
             *_heading(comparison),
             "",
-            *_score_table(main, lines),
-            *_others(others),
+            *_score_table(main, lines, rank=comparison.b.rank),
+            *_others(others, rank=comparison.b.rank),
             "",
-            "p         Wilcoxon's signed-rank test, Holm's correction for"
-            f" {comparison.questions} questions",
+            *_test(comparison),
             "",
             "settings that differ" if settings else "settings  no difference",
             *some_lines(settings, most=MOST_LINES),
@@ -46,21 +46,31 @@ def _heading(comparison: "RunComparison") -> list[str]:
     ]
 
 
-def _score_table(score: str, lines: Sequence["Line"]) -> list[str]:
+def _test(comparison: "RunComparison") -> list[str]:
+    """How p came about."""
+    ranked = any(line.score == "auroc" for line in comparison.lines)
+    other = "; AUROC and average precision: a paired bootstrap" if ranked else ""
+    return [
+        f"p         Wilcoxon's signed-rank test{other}",
+        f"          Holm's correction for {comparison.questions} questions",
+    ]
+
+
+def _score_table(score: str, lines: Sequence["Line"], *, rank: int) -> list[str]:
     from components.report.words import region_name, score_name
 
-    heads = [score_name(score), "A", "B", "B - A", "interval", "n", "p", "finding"]
+    heads = [score_name(score, rank=rank), "A", "B", "B - A", "interval", "n", "p", "finding"]
     rows = [_row(region_name(line.region), line) for line in lines]
     return table([heads, *rows], left=(0, 7))
 
 
-def _others(groups: Sequence[tuple[str, Sequence["Line"]]]) -> list[str]:
+def _others(groups: Sequence[tuple[str, Sequence["Line"]]], *, rank: int) -> list[str]:
     """The other scores in which the runs differ."""
-    from components.compare_page.comparison import NO_DIFFERENCE, NOT_TESTED
+    from components.compare_page.lines import NO_DIFFERENCE, NOT_TESTED
     from components.report.words import full_name
 
     found = [
-        (full_name(f"{line.region}/{score}"), line)
+        (full_name(f"{line.region}/{score}", rank=rank), line)
         for score, lines in groups
         for line in lines
         if line.verdict not in (NO_DIFFERENCE, NOT_TESTED)
@@ -75,7 +85,7 @@ def _row(name: str, line: "Line") -> list[str]:
     from components.compare_page.page import change, p_value
     from components.report.words import number
 
-    difference = line.comparison.difference
+    difference, unpaired = line.comparison.difference, line.comparison.unpaired
     ends = [change(end, line.score) for end in (difference.low, difference.high)]
     return [
         name,
@@ -83,7 +93,7 @@ def _row(name: str, line: "Line") -> list[str]:
         number(line.b.mean, line.score),
         change(difference.mean, line.score),
         " to ".join(ends) if difference.low is not None else "-",
-        str(difference.n),
+        f"{difference.n}{f' ({unpaired} unpaired)' if unpaired else ''}",
         p_value(line.p),
         line.verdict,
     ]

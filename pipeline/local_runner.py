@@ -14,7 +14,7 @@ from tfx.utils import path_utils
 
 from beam_preprocess.atomic import write_text
 from beam_preprocess.fingerprint import fingerprint_folder
-from components.artifacts import COHORT_STATISTICS, REPORT, RESULT, read_json
+from components.file_names import COHORT_STATISTICS, REPORT, RESULT, read_json
 from components.origin import list_deployments
 from components.report.lineage import Lineage
 from components.report.page import replace_lineage
@@ -22,7 +22,8 @@ from pipeline.config import RunConfig
 from pipeline.config_text import config_text
 from pipeline.console import adopt_frameworks, set_up_logging
 from pipeline.lineage import NodeRun, read_last_run, read_lineage
-from pipeline.pipeline import BEAM_ARGS, Places, check_config, create_pipeline
+from pipeline.pipeline import BEAM_ARGS, check_config, create_pipeline
+from pipeline.plan import Places
 from pipeline.run_folder import ARTIFACTS, CONFIG_FILE, METADATA, STATE, RunError, hold
 from pipeline.served import ensure_served
 from pipeline.summary import Summary, describe_nodes, peak_rss_bytes, summary_table

@@ -45,13 +45,12 @@ def main(argv: Sequence[str]) -> int:
     options = parse_options(argv)
     run = Path(options.run)
     with warnings.catch_warnings(record=True):
-        from components.report.page import check_size, render_page
+        from components.report.page_size import make_page
         from pipeline.run_report import read_run_report
     data = read_run_report(run, cases=split_cases(options.cases))
-    html = check_size(render_page(data))
+    html, shown = make_page(data)
     target = Path(options.output) if options.output else run / _REPORT
     write_text(target, html)
-    shown = data.viewer.shown
     print(f"report    {target}, {len(html.encode()) / 1e6:.1f} MB")
     print(f"cases     {len(shown.items)} in the viewer")
     if shown.factor > 1:

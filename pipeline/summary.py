@@ -16,7 +16,8 @@ class Summary:
 
     Scores of several cases (`CohortScores` of `trainer.metrics.cohort_scores`) are: `n`; `regions`,
     by region the counts of empty cases and `scores`: name -> `mean`, `median`, `std`, `q25`, `q75`,
-    `low`, `high` (the interval of the mean), `n` and `n_nan`; `images`; `threshold`; `reference`.
+    `low`, `high` (the interval of the mean), `n` and `n_nan`; `images`; `threshold`; `detections`;
+    `reference`.
 
     Attributes:
       blessed: Whether the model may go out.
@@ -26,7 +27,7 @@ class Summary:
       folds: Per fold its number `fold`, `n` and `scores`.
       slices: Column -> its value -> scores.
       cases: Counts of cases listed, scored, excluded and held out (`test`).
-      gate: `blessed`, `forced` and `reasons` as above; `rules`: per rule `score`, `slice`, `on`,
+      gate: `blessed`, `forced` and `reasons` as above; `rules`: per rule `score`, `slice`, `of`,
         `bound`, `value`, `n`, `passed` and `sentence`; `baseline`: null, or the comparison with the
         deployed model: `version`, `split` (`test` or `folds`), `held_out` cases, how many of them
         it has `seen`, `n` compared, its `scores` and the `new_scores` on those, their paired

@@ -1,32 +1,17 @@
-"""Two runs over the same cases: what can be compared, paired differences, and what is chance.
+"""Two runs over the same cases: what can be compared, what to mind, and which settings differ."""
 
-Of each score there is one question: is B other than A? It is answered by Wilcoxon's signed-rank
-test. Many scores are many questions, so that the p values are corrected for all of them together
-by Holm's method (Holm 1979, A simple sequentially rejective multiple test procedure): where it
-says so at 5 %, the chance that any such difference is none is at most 5 %.
-"""
-
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import copysign, isnan, nan
 from typing import Any
 
+from components.compare_page.lines import Line, compare_scores
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores
-from trainer.metrics.cases import Cases, values_of
-from trainer.metrics.comparison import Comparison, compare_all
-from trainer.metrics.config import StatisticsConfig
-from trainer.metrics.definitions import DEFINITIONS
-from trainer.metrics.summary import Summary, summarise
 
-LEVEL = 0.05
-"""Corrected p below which a difference is called one."""
 _PLACES = ("output",)
 """Fields of the config that say where, not how."""
-NO_DIFFERENCE, NOT_TESTED = "no difference shown", "not tested"
 _SAME_FIELDS = ("empty", "metrics")
-Pair = tuple[str, float, float]
-"""Case id, value in A, value in B."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,49 +21,29 @@ class Run:
     Attributes:
       name: Its folder.
       dataset: Name of its dataset.
+      rank: Axes of its cases.
       evaluation: How cases were scored.
       profile: Of the preprocessing.
       config: The whole config.
       contents: Case id -> hash of the content of its files.
+      groups: Case id -> its patient or object.
       folds: Its scored cases, fold by fold.
     """
 
     name: str
     dataset: str
+    rank: int
     evaluation: EvaluationConfig
     profile: str
     config: Mapping[str, Any]
     contents: Mapping[str, str]
+    groups: Mapping[str, str]
     folds: Sequence[Sequence[CaseScores]]
 
     @property
     def cases(self) -> dict[str, CaseScores]:
         """Case id -> its scores, of all folds."""
         return {case.case_id: case for fold in self.folds for case in fold}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One score of one region in both runs.
-
-    Attributes:
-      region, score: Its name.
-      a, b: Over the cases that both have a value of.
-      comparison: Case by case, B - A.
-      p: Holm's; None where nothing could be tested.
-      differences: Case id -> B - A.
-      verdict: `B is better`, `A is better`, `they differ` (where mean and most cases point in
-        different directions), or one of the texts below `LEVEL`.
-    """
-
-    region: str
-    score: str
-    a: Summary
-    b: Summary
-    comparison: Comparison
-    differences: Mapping[str, float]
-    p: float | None
-    verdict: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +57,7 @@ class RunComparison:
       changed: Cases of the same id whose files differ: left out.
       caveats: Sentences on what cannot be compared, or only with care.
       settings: Name of a field of the config -> its values in A and B, of those that differ.
-      lines: One per region and score.
+      lines: One per region and score, of whole images, and of the reference systems.
       questions: How many scores were tested.
     """
 
@@ -120,7 +85,7 @@ def compare_runs(a: Run, b: Run) -> RunComparison:
     if not shared:
         raise ValueError(_nothing_shared(a, b, changed))
     settings = config_differences(a.config, b.config)
-    lines, questions = _lines(a, b, shared)
+    lines, questions = compare_scores(a.folds, b.folds, {*shared}, b.evaluation.statistics)
     return RunComparison(
         a=a,
         b=b,
@@ -128,7 +93,11 @@ def compare_runs(a: Run, b: Run) -> RunComparison:
         only_a=tuple(sorted({*a.cases} - {*b.cases})),
         only_b=tuple(sorted({*b.cases} - {*a.cases})),
         changed=changed,
-        caveats=tuple(_caveats(a, b, shared, changed)),
+        caveats=(
+            *_caveats(a, b, shared, changed),
+            *_alike(b, shared),
+            *_unpaired(lines),
+        ),
         settings=settings,
         lines=lines,
         questions=questions,
@@ -180,6 +149,32 @@ def _caveats(a: Run, b: Run, shared: Sequence[str], changed: Sequence[str]) -> l
     return found
 
 
+def _alike(run: Run, shared: Sequence[str]) -> list[str]:
+    """That cases of a patient are no independent ones, where a patient has several."""
+    cases = Counter(run.groups[case_id] for case_id in shared if case_id in run.groups)
+    several = sum(n > 1 for n in cases.values())
+    if not several:
+        return []
+    return [
+        f"{several:,} of {len(cases):,} patients or objects have several cases, which are alike:"
+        " tests and intervals take each case for an independent one, so that p is too small and"
+        " intervals are too narrow."
+    ]
+
+
+def _unpaired(lines: Sequence[Line]) -> list[str]:
+    """On scores that one run alone has; the numbers are those of the score with most such cases."""
+    found = []
+    if filled := max((line.comparison.rightly_empty for line in lines), default=0):
+        found.append(
+            f"In up to {filled:,} cases one run has no value, as there is nothing to find and it"
+            " found nothing, where the other found something: it counts as the best value there."
+        )
+    if unpaired := max((line.comparison.unpaired for line in lines), default=0):
+        found.append(f"Up to {unpaired:,} cases have a score in one run alone: they are left out.")
+    return found
+
+
 def _fold_of(run: Run, shared: Sequence[str]) -> dict[str, int]:
     fold_of = {case.case_id: i for i, fold in enumerate(run.folds) for case in fold}
     return {case_id: fold_of[case_id] for case_id in shared}
@@ -205,93 +200,3 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             flatten(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
         )
     return flat
-
-
-def _lines(a: Run, b: Run, shared: Sequence[str]) -> tuple[tuple[Line, ...], int]:
-    config = b.evaluation.statistics
-    of_a, of_b = ({c: run.cases[c].regions for c in shared} for run in (a, b))
-    found = [
-        (region, score, comparison, _paired(of_a, of_b, region=region, score=score))
-        for region, scores in compare_all(of_a, of_b, config).items()
-        for score, comparison in scores.items()
-    ]
-    questions = {
-        (score, tuple(values)): c.p for _, score, c, values in found if _is_tested(score, c)
-    }  # WT and WholeTumor are the same voxels: one question
-    corrected = dict(zip(questions, holm([*questions.values()]), strict=True))
-    lines = tuple(
-        _line(
-            region,
-            score,
-            comparison,
-            values,
-            p=corrected.get((score, tuple(values))),
-            config=config,
-        )
-        for region, score, comparison, values in found
-    )
-    return lines, len(questions)
-
-
-def _line(
-    region: str,
-    score: str,
-    comparison: Comparison,
-    values: Sequence[Pair],
-    *,
-    p: float | None,
-    config: StatisticsConfig,
-) -> Line:
-    return Line(
-        region=region,
-        score=score,
-        a=summarise([one for _, one, _ in values], config),
-        b=summarise([other for _, _, other in values], config),
-        comparison=comparison,
-        differences={case_id: other - one for case_id, one, other in values},
-        p=p,
-        verdict=_verdict(score, comparison, p),
-    )
-
-
-def _is_tested(score: str, comparison: Comparison) -> bool:
-    best = DEFINITIONS[score].best if score in DEFINITIONS else "none"
-    return best in ("high", "low") and not isnan(comparison.p)
-
-
-def _paired(a: Cases, b: Cases, *, region: str, score: str) -> list[Pair]:
-    """Case id, value in A and value in B, of the cases that both have a value of."""
-    other = dict(values_of(b, region, score))
-    return [
-        (case_id, value, other[case_id])
-        for case_id, value in values_of(a, region, score)
-        if not isnan(value) and not isnan(other.get(case_id, nan))
-    ]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's corrected p values, in the order of the p values.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    corrected, least = [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(order):
-        least = max(least, min(1.0, (len(p_values) - rank) * p_values[i]))
-        corrected[i] = least
-    return corrected
-
-
-def _verdict(score: str, comparison: Comparison, p: float | None) -> str:
-    """Which run is better: the one to which mean and most of the cases point, where p is small."""
-    if p is None:
-        return NOT_TESTED
-    if p >= LEVEL:
-        return NO_DIFFERENCE
-    mean = comparison.difference.mean or 0.0
-    signs = {copysign(1, v) for v in (mean, comparison.higher - comparison.lower) if v}
-    if len(signs) != 1:
-        return "they differ"
-    better_b = (signs == {1.0}) == (DEFINITIONS[score].best == "high")
-    return "B is better" if better_b else "A is better"

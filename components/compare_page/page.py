@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from math import isnan
 from pathlib import Path
 from typing import Any
 
-from components.compare_page.comparison import LEVEL, Line, RunComparison
+from components.compare_page.comparison import RunComparison
+from components.compare_page.lines import LEVEL, Line
 from components.report.charts import spread_chart
 from components.report.words import (
     full_name,
@@ -17,7 +19,7 @@ from components.report.words import (
     sort_scores,
 )
 from components.web import DASH, FOLDER, make_environment, page_parts
-from trainer.metrics.definitions import DEFINITIONS
+from trainer.metrics.definitions import DEFINITIONS, unit_of
 
 MOST_CASES = 10
 """Cases with the largest differences that a table shows."""
@@ -27,10 +29,11 @@ _FOLDER = Path(__file__).parent
 def render_comparison(comparison: RunComparison) -> str:
     """The page."""
     environment = make_environment(_FOLDER)
+    named = partial(score_name, rank=comparison.b.rank)
     environment.filters |= {
-        "score_name": score_name,
+        "score_name": named,
         "region_name": region_name,
-        "full_name": full_name,
+        "full_name": partial(full_name, rank=comparison.b.rank),
         "number": number,
         "p_value": p_value,
         "change": change,
@@ -39,8 +42,12 @@ def render_comparison(comparison: RunComparison) -> str:
     return environment.get_template("compare.html").render(
         comparison=comparison,
         groups=groups,
-        spreads={score: _spread(score, lines) for score, lines in groups.items()},
-        definitions={s: (score_name(s), DEFINITIONS[s].text) for s in groups if s in DEFINITIONS},
+        spreads={
+            score: _spread(score, lines, rank=comparison.b.rank)
+            for score, lines in groups.items()
+            if any(line.differences for line in lines)
+        },
+        definitions={s: (named(s), DEFINITIONS[s].text) for s in groups if s in DEFINITIONS},
         cases=_largest(comparison),
         level=f"{LEVEL:.0%}",
         dash=DASH,
@@ -66,10 +73,9 @@ def main_score(comparison: RunComparison) -> str:
     return score if any(line.score == score for line in comparison.lines) else "dice"
 
 
-def _spread(score: str, lines: list[Line]) -> Any:
+def _spread(score: str, lines: list[Line], *, rank: int) -> Any:
     values = {region_name(line.region): [*line.differences.values()] for line in lines}
-    definition = DEFINITIONS.get(score)
-    return spread_chart(values, share=False, unit=definition.unit if definition else "")
+    return spread_chart(values, share=False, unit=unit_of(score, rank=rank))
 
 
 def _largest(comparison: RunComparison) -> tuple[Line, list[tuple[str, float]]] | None:
@@ -77,10 +83,16 @@ def _largest(comparison: RunComparison) -> tuple[Line, list[tuple[str, float]]] 
 
     `mean` comes first where there is one.
     """
-    lines = [line for line in comparison.lines if line.score == main_score(comparison)]
+    lines = [
+        line
+        for score in (main_score(comparison), "dice")  # AUROC is no score of a case
+        for line in comparison.lines
+        if line.score == score and line.differences
+    ]
     if not lines:
         return None
-    line = next((line for line in lines if line.region == "mean"), lines[0])
+    first = [line for line in lines if line.score == lines[0].score]
+    line = next((line for line in first if line.region == "mean"), first[0])
     cases = sorted(line.differences.items(), key=lambda item: (-abs(item[1]), item[0]))
     return line, [(case_id, d) for case_id, d in cases if d][:MOST_CASES]
 

@@ -13,10 +13,11 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from beam_preprocess.atomic import write_text
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config_io import from_json, to_json
-from components.artifacts import REPORT, Artifacts, ReportPage, fold_inputs
+from components.artifacts import Artifacts, ReportPage, fold_inputs
+from components.file_names import REPORT
 from components.report.content import Texts
 from components.report.lineage import ArtifactFact, ExecutionFact, Lineage
-from components.report.page import check_size, render_page
+from components.report.page_size import make_page
 from components.report.read import Folders, read_report
 
 TEXTS = tuple(field.name for field in fields(Texts))
@@ -89,7 +90,8 @@ class ReportExecutor(base_executor.BaseExecutor):
             lineage=known_lineage(input_dict),
         )
         target = page_path(Path(artifact_utils.get_single_uri(output_dict["report"])))
-        write_text(target, check_size(render_page(data)))
+        html, _ = make_page(data)
+        write_text(target, html)
 
 
 def page_path(artifact: Path) -> Path:

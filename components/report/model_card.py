@@ -82,7 +82,8 @@ def _details(data: ReportData) -> Iterator[Item]:
         )
         yield Item(name="Network", text=text)
     deploy = data.result.deploy
-    words = DEPLOY_MODES.get(deploy.mode, deploy.mode).format(select=full_name(deploy.select))
+    select = full_name(deploy.select, rank=data.info.rank)
+    words = DEPLOY_MODES.get(deploy.mode, deploy.mode).format(select=select)
     folds = f" Folds in it: {join(map(str, deploy.folds))}." if deploy.folds else ""
     yield Item(name="What is deployed", text=words + folds)
     if manifest:
@@ -130,10 +131,10 @@ def _factors(data: ReportData) -> Iterator[Item]:
 
 
 def _metrics(data: ReportData) -> Iterator[Item]:
-    gate, select = data.result.gate, data.result.deploy.select
+    gate, select = data.result.gate, full_name(data.result.deploy.select, rank=data.info.rank)
     yield Item(
         name="Scores",
-        text=f"The model is chosen by {full_name(select)}. The definitions are under Scores.",
+        text=f"The model is chosen by {select}. The definitions are under Scores.",
     )
     yield Item(name="Empty cases", text=f"{EMPTY_POLICIES[data.evaluation.empty]} {ONE_EMPTY}")
     level = data.evaluation.statistics.level
@@ -196,7 +197,7 @@ def _analyses(data: ReportData) -> Iterator[Item]:
             else ""
         )
         text = f"mean {number(found.mean, score)}{interval}, {found.n:,} cases."
-        yield Item(name=full_name(select), text=text)
+        yield Item(name=full_name(select, rank=data.info.rank), text=text)
     yield Item(name="By region, fold and slice", text="The tables under Scores.")
 
 

@@ -1,16 +1,18 @@
 """The report as HTML: reads its templates, style sheets and scripts alone."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from beam_preprocess.case import DatasetInfo
 from beam_preprocess.cohort_summary import summarise_statistics
 from components.pictures import label_colours
 from components.report import tables
 from components.report.charts import line_chart, spread_chart
-from components.report.content import ReportData
+from components.report.content import ReportData, ViewerCases
 from components.report.lineage import Lineage, artifact_words, lineage_graph
 from components.report.model_card import make_card
 from components.report.words import (
@@ -27,27 +29,31 @@ from components.report.words import (
     sort_regions,
 )
 from components.web import DASH, FOLDER, json_block, make_environment, page_parts
-from trainer.metrics.definitions import DEFINITIONS
+from trainer.metrics.definitions import DEFINITIONS, unit_of
 
-MOST_BYTES = 15_000_000
-"""Of a page: what a browser opens at once, and a mail server lets through."""
 MOST_CASES = 1000
-"""In the table of cases: more make a page slow to open."""
+"""In the table of cases and that of exclusions: more make a page slow to open."""
 _FOLDER = Path(__file__).parent
 _LINEAGE = ("<!-- lineage -->", "<!-- end of lineage -->")
 
 
-def render_page(data: ReportData) -> str:
-    """The page: style, scripts, charts and pictures inside, nothing loaded from elsewhere."""
+def render_page(data: ReportData, *, most_cases: int = MOST_CASES) -> str:
+    """The page: style, scripts, charts and pictures inside, nothing loaded from elsewhere.
+
+    Args:
+      data: All that it shows.
+      most_cases: In the table of cases and that of exclusions.
+    """
     environment = make_environment(_FOLDER)
-    environment.filters |= {"score_name": score_name, "full_name": full_name, "number": number}
+    rank = data.info.rank
+    environment.filters |= {"full_name": partial(full_name, rank=rank), "number": number}
     environment.globals["apart"] = apart
     return environment.get_template("report.html").render(
         report=data,
         gate=data.result.gate,
         deploy=data.result.deploy,
         deploy_words=DEPLOY_MODES.get(data.result.deploy.mode, "").format(
-            select=full_name(data.result.deploy.select)
+            select=full_name(data.result.deploy.select, rank=rank)
         ),
         profile_note=PROFILES.get(data.texts.profile, ""),
         policy=f"{EMPTY_POLICIES[data.evaluation.empty]} {ONE_EMPTY}",
@@ -55,7 +61,7 @@ def render_page(data: ReportData) -> str:
         definitions=_definitions(data),
         cohort=summarise_statistics(data.data.statistics, data.info, data.data.splits),
         card=make_card(data),
-        most_cases=MOST_CASES,
+        most_cases=most_cases,
         loss=line_chart(
             [t.loss for t in data.trainings],
             what="loss",
@@ -72,17 +78,18 @@ def render_page(data: ReportData) -> str:
 
 def _score_tables(data: ReportData) -> dict[str, Any]:
     """Tables and box plots; the score that chooses the model stands first."""
-    result, score = data.result, main_score(data)
-    by_fold = sorted(tables.fold_tables(result), key=lambda t: t.key != score)
+    result, score, rank = data.result, main_score(data), data.info.rank
+    by_fold = sorted(tables.fold_tables(result, rank=rank), key=lambda t: t.key != score)
     return {
         "by_fold": by_fold,
         "by_slice": tables.slice_tables(result, score),
-        "slice_score": score_name(score),
+        "slice_score": score_name(score, rank=rank),
         "images": tables.image_table(result),
+        "detections": tables.detection_table(result),
         "reference": tables.reference_table(result),
-        "baseline": tables.baseline_table(result),
+        "baseline": tables.baseline_table(result, rank=rank),
         "empty": tables.empty_table(result),
-        "cases": tables.case_table(data.folds, result.deploy.select),
+        "cases": tables.case_table(data.folds, result.deploy.select, rank=rank),
         "spreads": [(t.name, spread_of(data, t.key)) for t in by_fold],
     }
 
@@ -104,13 +111,15 @@ def spread_of(data: ReportData, score: str) -> Markup:
     named = {region_name(region): v for region, v in values.items()}
     definition = DEFINITIONS.get(score)
     share = definition is None or definition.best == "high"
-    return spread_chart(named, share=share, unit=definition.unit if definition else "")
+    return spread_chart(named, share=share, unit=unit_of(score, rank=data.info.rank))
 
 
 def _definitions(data: ReportData) -> dict[str, tuple[str, str]]:
     """Key of a term on the page -> its name and definition."""
     scores = [*tables.scores_of(data.result.scores), *data.result.scores.images]
-    named = {s: (score_name(s), DEFINITIONS[s].text) for s in scores if s in DEFINITIONS}
+    rank = data.info.rank
+    known = [s for s in scores if s in DEFINITIONS]
+    named = {s: (score_name(s, rank=rank), DEFINITIONS[s].text) for s in known}
     regions = define_regions(data.info)
     return named | {
         r: (region_name(r), regions[r])
@@ -131,13 +140,35 @@ def _validation_chart(data: ReportData) -> Markup:
 def _viewer(data: ReportData) -> dict[str, Any]:
     """What the template and the script of the viewer need."""
     viewer, info = data.viewer, data.info
+    labels, items = _viewer_labels(info), _viewer_items(viewer)
+    known = {*viewer.shown.left_out, *(item["id"] for item in items)}
+    return {
+        "labels": labels,
+        "items": items,
+        "score": full_name(viewer.score, rank=info.rank) if viewer.score else "",
+        "same_as_select": viewer.score == data.result.deploy.select,
+        "factor": viewer.shown.factor,
+        "left_out": viewer.shown.left_out,
+        "missing": [case_id for case_id in viewer.ranks if case_id not in known],
+        "planes": ("axial", "coronal", "sagittal") if info.rank == 3 else ("image",),
+        "channel": info.channels[-1] if info.rank == 3 else "",
+        "data": json_block({"labels": labels, "cases": items, "rank": info.rank}),
+    }
+
+
+def _viewer_labels(info: DatasetInfo) -> list[dict[str, Any]]:
+    """Value, name and colour of every label but the background."""
     colours = label_colours(info)
-    labels = [
+    return [
         {"value": v, "name": info.label_names[v], "colour": list(colours[v])}
         for v in info.label_values[1:]
     ]
+
+
+def _viewer_items(viewer: ViewerCases) -> list[dict[str, Any]]:
+    """The cases that are shown, each with its rank, its fold and the score that ranks it."""
     score = viewer.score.partition("/")[2]
-    items = [
+    return [
         item
         | {
             "rank": viewer.ranks[item["id"]],
@@ -146,22 +177,6 @@ def _viewer(data: ReportData) -> dict[str, Any]:
         }
         for item in viewer.shown.items
     ]
-    return {
-        "labels": labels,
-        "items": items,
-        "score": full_name(viewer.score) if viewer.score else "",
-        "same_as_select": viewer.score == data.result.deploy.select,
-        "factor": viewer.shown.factor,
-        "left_out": viewer.shown.left_out,
-        "missing": [
-            c
-            for c in viewer.ranks
-            if c not in viewer.shown.left_out and c not in {i["id"] for i in items}
-        ],
-        "planes": ("axial", "coronal", "sagittal") if info.rank == 3 else ("image",),
-        "channel": info.channels[-1] if info.rank == 3 else "",
-        "data": json_block({"labels": labels, "cases": items, "rank": info.rank}),
-    }
 
 
 def _lineage_section(lineage: Lineage) -> Markup:
@@ -181,12 +196,3 @@ def replace_lineage(html: str, lineage: Lineage) -> str:
     pattern = re.compile("(?s)" + ".*?".join(map(re.escape, _LINEAGE)))
     section = str(_lineage_section(lineage))
     return pattern.sub(lambda _: section, html, count=1)
-
-
-def check_size(html: str) -> str:
-    """The page itself. Raises RuntimeError where it is larger than a page may be."""
-    if (size := len(html.encode())) > MOST_BYTES:
-        raise RuntimeError(
-            f"a report must be below {MOST_BYTES:,} bytes, this one has {size:,}: name fewer cases"
-        )
-    return html

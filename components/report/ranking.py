@@ -69,3 +69,9 @@ def choose_cases(
     for case_id in chosen:
         ranks[case_id] = f"{ranks[case_id]}, chosen" if case_id in ranks else "chosen"
     return ranks
+
+
+def by_importance(ranks: Mapping[str, str]) -> list[str]:
+    """Those asked for come first, then worst, best and median: the last is left out first."""
+    order = ("chosen", "worst", "best", "median")
+    return sorted(ranks, key=lambda c: next(i for i, r in enumerate(order) if r in ranks[c]))

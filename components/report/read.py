@@ -19,10 +19,11 @@ from components.file_names import (
 from components.report.charts import Curve
 from components.report.content import Data, ReportData, Texts, Training, ViewerCases
 from components.report.lineage import Lineage
-from components.report.ranking import choose_cases, rank_value, ranking_score
+from components.report.ranking import by_importance, choose_cases, rank_value, ranking_score
 from components.report.records import read_volumes
 from components.report.result import RunResult, read_result
 from components.report.sprites import Shown, fit
+from components.sizes import with_size_bin
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores, cases_from_json
 from trainer.progress import read_history
@@ -70,12 +71,16 @@ def read_report(
       ValueError: A chosen case was not scored.
     """
     result = read_result(read_json(str(folders.cross_validation), RESULT))
-    folds = [read_fold(folder) for folder in folders.evaluations]
+    evaluation = from_json(EvaluationConfig, texts.evaluation)
+    folds = [
+        [with_size_bin(case, evaluation, rank=info.rank) for case in read_fold(folder)]
+        for folder in folders.evaluations
+    ]
     data = read_data(folders.examples)
     return ReportData(
         texts=texts,
         info=info,
-        evaluation=from_json(EvaluationConfig, texts.evaluation),
+        evaluation=evaluation,
         result=result,
         folds=folds,
         trainings=[read_training(i, folder) for i, folder in enumerate(folders.model_runs)],
@@ -137,7 +142,7 @@ def _read_viewer(
         predictions=[folder / PREDICTIONS for folder in folders.evaluations],
         info=info,
     )
-    shown = fit([c for c in _by_importance(ranks) if c in volumes], volumes.__getitem__)
+    shown = fit([c for c in by_importance(ranks) if c in volumes], volumes.__getitem__)
     return ViewerCases(
         score=score,
         ranks=ranks,
@@ -145,12 +150,6 @@ def _read_viewer(
         folds={case_id: fold_of[case_id] for case_id in ranks},
         shown=_in_order(shown, [*ranks]),
     )
-
-
-def _by_importance(ranks: Mapping[str, str]) -> list[str]:
-    """Those asked for come first, then worst, best and median: the last is left out first."""
-    order = ("chosen", "worst", "best", "median")
-    return sorted(ranks, key=lambda c: next(i for i, r in enumerate(order) if r in ranks[c]))
 
 
 def _in_order(shown: Shown, order: Sequence[str]) -> Shown:

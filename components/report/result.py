@@ -14,7 +14,7 @@ class Rule:
     Attributes:
       score: `REGION/SCORE`, or `images/SCORE`.
       slice: `stratum=HGG`, empty for all cases.
-      on: What is compared: `mean`, `confidence` (the nearer end of the interval to failing) or
+      of: What is compared: `mean`, `confidence` (the nearer end of the interval to failing) or
         `worst-fold`.
       bound, value: What is required and what was found; None where there is no value.
       n: Cases with a value.
@@ -24,7 +24,7 @@ class Rule:
 
     score: str
     slice: str
-    on: str
+    of: str
     bound: float
     value: float | None
     n: int

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from math import isnan
 
 from components.report.result import RunResult
-from components.report.words import number, region_name, score_name, sort_regions, sort_scores
+from components.report.words import (
+    SCORE_NAMES,
+    number,
+    region_name,
+    score_name,
+    sort_regions,
+    sort_scores,
+)
 from components.web import DASH
 from trainer.metrics.case_scores import CaseScores
 from trainer.metrics.cohort_scores import IMAGES, CohortScores, cohort_from_dict
@@ -58,18 +65,18 @@ def scores_of(scores: CohortScores) -> list[str]:
     return sort_scores(name for region in scores.regions.values() for name in region.scores)
 
 
-def fold_tables(result: RunResult) -> list[Table]:
+def fold_tables(result: RunResult, *, rank: int) -> list[Table]:
     """A table per score: a row per region, columns for all cases and for every fold."""
-    return [_fold_table(result, score) for score in scores_of(result.scores)]
+    return [_fold_table(result, score, rank=rank) for score in scores_of(result.scores)]
 
 
-def _fold_table(result: RunResult, score: str) -> Table:
+def _fold_table(result: RunResult, score: str, *, rank: int) -> Table:
     regions = [
         r for r in sort_regions(result.scores.regions) if score in result.scores.regions[r].scores
     ]
     heads = ("All cases", "Median", *(f"Fold {i}" for i in range(len(result.folds))))
     rows = tuple(_fold_row(result, region, score) for region in regions)
-    return Table(key=score, name=score_name(score), heads=heads, rows=rows)
+    return Table(key=score, name=score_name(score, rank=rank), heads=heads, rows=rows)
 
 
 def _fold_row(result: RunResult, region: str, score: str) -> Row:
@@ -155,7 +162,7 @@ def image_table(result: RunResult) -> Table | None:
     rows = tuple(
         Row(
             key=score,
-            name=score_name(score),
+            name=SCORE_NAMES.get(score, score),
             cells=(
                 overall(result.scores.images[score], score),
                 *(_mean(fold.find(f"{IMAGES}/{score}"), score) for fold in result.folds),
@@ -165,6 +172,26 @@ def image_table(result: RunResult) -> Table | None:
     )
     heads = ("All images", *(f"Fold {i}" for i in range(len(result.folds))))
     return Table(key=IMAGES, name="Images as a whole", heads=heads, rows=rows)
+
+
+def detection_table(result: RunResult) -> Table | None:
+    """Images found and missed, a row per threshold; None where images have no scores."""
+    if not result.scores.detections:
+        return None
+    rows = tuple(
+        Row(
+            key="",
+            name=f"{found.threshold:.4g}{', chosen' if found.chosen else ''}",
+            cells=(
+                *(Cell(text=number(rate, "tpr")) for rate in (found.tpr, found.tnr)),
+                *(Cell(text=f"{n:,}") for n in (found.tp, found.fn, found.tn, found.fp)),
+            ),
+        )
+        for found in result.scores.detections
+    )
+    rates = (score_name("tpr"), score_name("tnr"))
+    heads = (*rates, "Defect found", "Defect missed", "No defect, passed", "No defect, found")
+    return Table(key="detections", name="Images found at thresholds", heads=heads, rows=rows)
 
 
 def reference_table(result: RunResult) -> Table | None:
@@ -186,26 +213,36 @@ def reference_table(result: RunResult) -> Table | None:
     return Table(key="reference", name="As the reference systems", heads=heads, rows=rows)
 
 
-def baseline_table(result: RunResult) -> Table | None:
-    """Scores of the deployed and of the new model on the same cases; None where there are none."""
-    baseline, score = result.gate.baseline, result.deploy.select.partition("/")[2]
+def baseline_table(result: RunResult, *, rank: int) -> Table | None:
+    """Scores of the deployed and of the new model on the same cases; None where there are none.
+
+    A row per region of the score that chooses the model; where that is one of whole images, a row
+    per score of images.
+    """
+    baseline, select = result.gate.baseline, result.deploy.select
     if not baseline or not baseline.get("scores") or not baseline.get("new_scores"):
         return None
     old, new = (cohort_from_dict(baseline[name]) for name in ("scores", "new_scores"))
-    regions = [r for r in sort_regions(old.regions) if score in old.regions[r].scores]
-    rows = tuple(
-        Row(
-            key=r,
-            name=region_name(r),
-            cells=tuple(_mean(side.find(f"{r}/{score}"), score) for side in (new, old)),
-        )
-        for r in regions
-    )
-    heads = ("New model", "Deployed model")
-    return Table(key="baseline", name=score_name(score), heads=heads, rows=rows)
+    region, _, score = select.partition("/")
+    if region == IMAGES:
+        called = "Scores of whole images"
+        named = {f"{IMAGES}/{s}": SCORE_NAMES.get(s, s) for s in sort_scores(old.images)}
+    else:
+        called = score_name(score, rank=rank)
+        regions = (r for r in sort_regions(old.regions) if score in old.regions[r].scores)
+        named = {f"{r}/{score}": region_name(r) for r in regions}
+    rows = tuple(_baseline_row(name, shown, (new, old)) for name, shown in named.items())
+    return Table(key="baseline", name=called, heads=("New model", "Deployed model"), rows=rows)
 
 
-def case_table(folds: Sequence[Sequence[CaseScores]], select: str) -> Table:
+def _baseline_row(name: str, shown: str, sides: Sequence[CohortScores]) -> Row:
+    """`REGION/SCORE` of either model; the definition is that of the part that is shown."""
+    region, _, score = name.partition("/")
+    cells = tuple(_mean(side.find(name), score) for side in sides)
+    return Row(key=score if region == IMAGES else region, name=shown, cells=cells)
+
+
+def case_table(folds: Sequence[Sequence[CaseScores]], select: str, *, rank: int) -> Table:
     """A row per case, the worst by `select` first: fold, columns, and the selected score."""
     score = select.partition("/")[2]
     if not any(score in r.values for f in folds for c in f for r in c.regions.values()):
@@ -214,12 +251,13 @@ def case_table(folds: Sequence[Sequence[CaseScores]], select: str) -> Table:
     regions = sort_regions(name for _, c in pairs for name in c.regions)
     columns = list(dict.fromkeys(name for _, c in pairs for name in c.columns))
     direction = -1 if best_of(score) in ("low", "zero") else 1
-    rank = {c.case_id: rank_value(c, select) for _, c in pairs}
-    pairs.sort(key=lambda p: (rank[p[1].case_id] is None, direction * (rank[p[1].case_id] or 0)))
-    heads = ("Fold", *columns, *(f"{score_name(score)} {region_name(r)}" for r in regions))
+    value = {c.case_id: rank_value(c, select) for _, c in pairs}
+    pairs.sort(key=lambda p: (value[p[1].case_id] is None, direction * (value[p[1].case_id] or 0)))
+    called = score_name(score, rank=rank)
+    heads = ("Fold", *columns, *(f"{called} {region_name(r)}" for r in regions))
     return Table(
         key="cases",
-        name=score_name(score),
+        name=called,
         heads=heads,
         rows=tuple(_case_row(i, case, columns, regions, score=score) for i, case in pairs),
     )

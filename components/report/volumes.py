@@ -4,7 +4,7 @@ Axes: X to the patient's right, Y to the front, Z to the head (RAS), where the a
 photograph has a single slice, X its columns and Y its rows from the top.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,29 +53,35 @@ def make_volume(record: RawRecord, prediction: NDArray[np.uint8], info: DatasetI
             f"the prediction of case {record.case_id} must have the grid of the case,"
             f" {tuple(record.full_shape)}, it has {prediction.shape}: evaluate the fold again"
         )
-    image = to_8_bit(shown_channels(record.image, info))
-    label = canonical_label(record.label, info)
-    arrays = [
-        image,
-        class_indices(label, info.label_values),
-        class_indices(crop(prediction, record.box).astype(np.uint8), info.label_values),
-    ]
-    if info.rank == 2:
-        arrays, spacing = [a.swapaxes(0, 1)[:, :, None] for a in arrays], (*record.spacing, 1.0)
-        oriented = False
-    else:
-        oriented = not np.allclose(record.affine, np.eye(4))
-        order, flips = ras_axes(record.affine) if oriented else ((0, 1, 2), ())
-        arrays = [np.flip(_transpose(a, order), flips) for a in arrays]
-        spacing = tuple(record.spacing[axis] for axis in order)
-    image, truth, predicted = arrays
-    return CaseVolume(
+    volume = CaseVolume(
         case_id=record.case_id,
-        image=image,
-        truth=truth,
-        prediction=predicted,
+        image=to_8_bit(shown_channels(record.image, info)),
+        truth=class_indices(canonical_label(record.label, info), info.label_values),
+        prediction=class_indices(crop(prediction, record.box).astype(np.uint8), info.label_values),
+        spacing=tuple(record.spacing),
+        oriented=info.rank == 3 and not np.allclose(record.affine, np.eye(4)),
+    )
+    if info.rank == 2:
+        return _map_arrays(
+            volume, lambda array: array.swapaxes(0, 1)[:, :, None], (*record.spacing, 1.0)
+        )
+    order, flips = ras_axes(record.affine) if volume.oriented else ((0, 1, 2), ())
+    spacing = tuple(record.spacing[axis] for axis in order)
+    return _map_arrays(volume, lambda array: np.flip(_transpose(array, order), flips), spacing)
+
+
+def _map_arrays(
+    volume: CaseVolume,
+    turn: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    spacing: tuple[float, ...],
+) -> CaseVolume:
+    """The same with all arrays turned, and the spacing of their new axes."""
+    return replace(
+        volume,
+        image=turn(volume.image),
+        truth=turn(volume.truth),
+        prediction=turn(volume.prediction),
         spacing=spacing,
-        oriented=oriented,
     )
 
 

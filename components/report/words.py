@@ -6,8 +6,10 @@ from math import isnan
 from beam_preprocess.case import DatasetInfo
 from components.web import DASH
 from trainer.metrics.cohort_scores import MEAN
-from trainer.metrics.definitions import DEFINITIONS
+from trainer.metrics.definitions import DEFINITIONS, unit_of
 
+REFERENCE = "reference"
+"""Takes the place of a score where all of the reference systems stand together."""
 SCORE_NAMES = {
     "dice": "Dice",
     "iou": "IoU",
@@ -27,6 +29,7 @@ SCORE_NAMES = {
     "average_precision": "Average precision",
     "tpr": "True positive rate",
     "tnr": "True negative rate",
+    REFERENCE: "As the reference systems score a case",
 }
 """Name of a score -> how it is called on the page; also the order in which the page lists them."""
 
@@ -66,19 +69,24 @@ DEPLOY_MODES = {
 }
 
 
-def score_name(score: str) -> str:
-    """How a score is called, with its unit: `HD95 (mm)`."""
-    unit = DEFINITIONS[score].unit if score in DEFINITIONS else ""
-    return f"{SCORE_NAMES.get(score, score)}{f' ({unit})' if unit else ''}"
+def score_name(score: str, *, rank: int) -> str:
+    """How a score of cases with so many axes is called, with its unit: `HD95 (mm)`."""
+    return SCORE_NAMES.get(score, score) + _bracketed_unit(score, rank)
 
 
-def full_name(name: str) -> str:
+def _bracketed_unit(score: str, rank: int) -> str:
+    unit = unit_of(score, rank=rank)
+    return f" ({unit})" if unit else ""
+
+
+def full_name(name: str, *, rank: int) -> str:
     """How `REGION/SCORE` is called: `Dice of WT`, `HD95 of WT (mm)`, `Dice, mean of labels`."""
     region, _, score = name.partition("/")
     if not score:
         return name
-    called, _, unit = score_name(score).partition(" (")
-    unit = f" ({unit}" if unit else ""
+    if score == REFERENCE:
+        return f"{region}, as the reference systems score it"
+    called, unit = SCORE_NAMES.get(score, score), _bracketed_unit(score, rank)
     if region == MEAN:
         return f"{called}, {region_name(region)}{unit}"
     return f"{called} of {region_name(region)}{unit}"

@@ -31,14 +31,15 @@ def baseline():
     return baseline
 
 
-def write_model(folder, weights="old", spec=SPEC, *, tells=True):
+def write_model(folder, weights="old", spec=SPEC, *, tells=True, image_threshold=None):
     (folder / "variables").mkdir(parents=True)
     (folder / "variables" / "variables.index").write_text(weights)
     (folder / "saved_model.pb").write_text("graph")
     (folder / METADATA).parent.mkdir()
     (folder / METADATA).write_text(json.dumps(asdict(spec)))
     if tells:
-        write_origin(make_origin("k", "best-fold", folds=[0], names=["case-1"]), folder)
+        origin = make_origin("k", "best-fold", folds=[0], names=["case-1"])
+        write_origin(replace(origin, image_threshold=image_threshold), folder)
     return folder
 
 
@@ -61,7 +62,7 @@ def run(baseline, artifact, tmp_path):
 
 @pytest.mark.parametrize("version", [NEWEST, NOTHING])
 def test_nothing_is_deployed(run, tmp_path, version):
-    assert run(version) == {"version": "", "same": False, "reason": ""}
+    assert run(version) == {"version": "", "reason": ""}
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["baseline.json"]
 
 
@@ -69,17 +70,43 @@ def test_nothing_is_deployed(run, tmp_path, version):
 def test_version_is_imported(run, tmp_path, version, found):
     for name in ("9", "100"):
         write_model(tmp_path / "serving" / name, f"weights of {name}")
-    assert run(version) == {"version": found, "same": False, "reason": ""}
+    assert run(version) == {"version": found, "reason": "", "threshold": 0.5}
     imported = tmp_path / "out" / "Format-Serving"
     assert (imported / "variables" / "variables.index").read_text() == f"weights of {found}"
     assert (imported / "assets.extra" / "origin.json").is_file()
 
 
-def test_deployed_is_the_candidate_itself(run, tmp_path):
-    """Its graph and origin may have been written anew."""
-    same = write_model(tmp_path / "serving" / "100", "new")
-    (same / "saved_model.pb").write_text("graph, serialised in another order")
-    assert run(NEWEST) == {"version": "100", "same": True, "reason": ""}
+@pytest.mark.parametrize(("chosen", "threshold"), [(0.75, 0.75), (0.0, 0.0), (None, 0.25)])
+def test_threshold_of_images_is_the_one_that_was_chosen_or_that_of_the_network(
+    run, tmp_path, chosen, threshold
+):
+    spec = replace(SPEC, inference=InferenceConfig(window=(32, 32, 32), threshold=0.25))
+    write_model(tmp_path / "serving" / "9", spec=spec, image_threshold=chosen)
+    assert run(NEWEST) == {"version": "9", "reason": "", "threshold": threshold}
+
+
+@pytest.mark.parametrize("version", [NEWEST, "102"])
+def test_model_that_was_pushed_by_force_is_compared_with_what_was_deployed_before(
+    run, tmp_path, version
+):
+    """Else it would be no worse than itself, and blessed in the next run without --force.
+
+    Twice it was pushed; its graph and origin may have been written anew. Where a runner can look,
+    the version comes from the key, which may have changed with a setting of no matter.
+    """
+    write_model(tmp_path / "serving" / "99", "older")
+    write_model(tmp_path / "serving" / "100", "old")
+    for name in ("101", "102"):
+        same = write_model(tmp_path / "serving" / name, "new")
+        (same / "saved_model.pb").write_text("graph, serialised in another order")
+    assert run(version) == {"version": "100", "reason": "", "threshold": 0.5}
+    copy = tmp_path / "out" / "Format-Serving" / "variables" / "variables.index"
+    assert copy.read_text() == "old"
+
+
+def test_candidate_is_the_only_model_that_is_deployed(run, tmp_path):
+    write_model(tmp_path / "serving" / "100", "new")
+    assert run(NEWEST) == {"version": "", "reason": ""}
     assert not (tmp_path / "out" / "Format-Serving").exists()
 
 
@@ -122,7 +149,7 @@ def test_model_with_more_files_is_another(baseline, tmp_path, extra):
 def test_model_that_cannot_be_compared(run, tmp_path, change, reason):
     write_model(tmp_path / "serving" / "100", **change)
     found = run(NEWEST)
-    assert (found["version"], found["same"]) == ("100", False)
+    assert found["version"] == "100"
     assert found["reason"].startswith(reason)
     assert not (tmp_path / "out" / "Format-Serving").exists()
 

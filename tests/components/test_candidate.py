@@ -9,7 +9,7 @@ from components.gate_config import GateConfig
 from components.origin import read_origin, seen_cases
 from trainer.metrics.case_scores import cases_to_json
 
-from .cases import scored
+from .cases import photograph, scored
 
 pytestmark = pytest.mark.slow
 
@@ -46,9 +46,9 @@ def run(candidate, artifact, tmp_path, monkeypatch):
 
     monkeypatch.setattr(candidate, "export_ensemble", join)
 
-    def run_on(deploy: str, select: str = "WT/dice"):
+    def run_on(deploy: str, select: str = "WT/dice", folds=FOLDS):
         inputs = {}
-        for fold, cases in enumerate(FOLDS):
+        for fold, cases in enumerate(folds):
             (tmp_path / f"evaluation-{fold}").mkdir()
             (tmp_path / f"evaluation-{fold}" / "cases.json").write_text(cases_to_json(cases))
             others = [c for c in "abc" if c != cases[0].case_id]
@@ -62,6 +62,7 @@ def run(candidate, artifact, tmp_path, monkeypatch):
             inputs["refit"] = [artifact("Model", tmp_path / "refit")]
         (tmp_path / "out").mkdir()
         given = {"folds": 3.0, "select": select, "deploy": deploy, "key": "k", "fingerprint": "f"}
+        given |= {"threshold": 0.25}
         outputs = {"model": [artifact("Model", tmp_path / "out")]}
         candidate.CandidateExecutor().Do(inputs, outputs, given)
         return tmp_path / "out"
@@ -81,11 +82,13 @@ def test_modes(run, deploy, weights, folds, trained):
     out = run(deploy)
     assert (out / "Format-Serving" / "saved_model.pb").read_text() == weights
     made = json.loads((out / "candidate.json").read_text())
-    assert made == {"mode": deploy, "select": "WT/dice", "folds": folds, "best_fold": 1}
+    expected = {"mode": deploy, "select": "WT/dice", "folds": folds, "best_fold": 1}
+    assert made == expected | {"image_threshold": None}
     known = json.loads((out / "training_cases.json").read_text())
     assert known == {"cases": trained, "groups": [f"patient of {c}" for c in trained]}
     origin = read_origin(out / "Format-Serving")
     assert (origin.key, origin.mode, origin.folds) == ("k", deploy, tuple(folds))
+    assert origin.image_threshold is None
     assert seen_cases(origin, {c: c for c in "abcd"}) == {*trained}
 
 
@@ -93,6 +96,26 @@ def test_best_by_distance_is_another_fold(run):
     out = run("best-fold", "WT/hd95")
     assert (out / "Format-Serving" / "saved_model.pb").read_text() == "fold 0"
     assert json.loads((out / "candidate.json").read_text())["best_fold"] == 0
+
+
+def test_model_of_photographs_goes_out_with_the_threshold_that_was_chosen(run):
+    """The folds without an image cannot choose one for the fold with both."""
+    both = [photograph("a", 0.9, defective=True), photograph("b", 0.1, defective=False)]
+    out = run("ensemble", "images/auroc", [both, [scored("c")], [scored("d")]])
+    made = json.loads((out / "candidate.json").read_text())
+    origin = read_origin(out / "Format-Serving")
+    assert made["image_threshold"] == origin.image_threshold == 0.25  # inference.threshold
+
+
+def test_threshold_is_the_mean_of_the_folds(run):
+    """The others' images lie around 0.5 for fold 0 and around 0.3 for fold 1."""
+    folds = [
+        [photograph("a", 0.5, defective=True), photograph("b", 0.1, defective=False)],
+        [photograph("c", 0.9, defective=True), photograph("d", 0.1, defective=False)],
+        [scored("e")],
+    ]
+    out = run("best-fold", "images/auroc", folds)
+    assert read_origin(out / "Format-Serving").image_threshold == pytest.approx(0.4)
 
 
 def test_no_id_of_a_patient_is_in_what_is_served(run):
@@ -110,7 +133,8 @@ def test_component_takes_the_refit_alone(candidate):
 
     def inputs(deploy, models):
         config = GateConfig(select="WT/dice", deploy=deploy)
-        node = candidate.Candidate(evaluations, models, config=config, key="k", fingerprint="f")
+        more = {"threshold": 0.5, "key": "k", "fingerprint": "f"}
+        node = candidate.Candidate(evaluations, models, config=config, **more)
         assert node.exec_properties["deploy"] == deploy
         return set(node.inputs)
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from math import nan
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -13,15 +14,23 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from beam_preprocess.case import Case
+from beam_preprocess.config_io import from_json
 from beam_preprocess.datasets.brats import BRATS, Brats
 from beam_preprocess.datasets.dagm import DAGM
 from beam_preprocess.datasets.severstal import SEVERSTAL
 from beam_preprocess.records import RawRecord, decode_raw, encode_raw
-from components.case_scoring import Scoring, check_slices, score_record, write_case
+from components.case_scoring import (
+    Scoring,
+    check_slices,
+    score_record,
+    scoring_to_json,
+    write_case,
+)
 from components.evaluation_files import write_cases
-from trainer.config import EvaluationConfig
-from trainer.metrics.config import MetricsConfig
+from trainer.config import EvaluationConfig, InferenceConfig
+from trainer.metrics.config import MetricsConfig, StatisticsConfig
 from trainer.metrics.definitions import DEFINITIONS
+from trainer.metrics.images import reaches
 from trainer.overlap import Overlap
 
 CONFIG = EvaluationConfig()
@@ -39,6 +48,7 @@ class FakeModel:
 
     def __init__(self, label: np.ndarray, probability: np.ndarray | None = None):
         self.label, self.probability = label, probability
+        self.spec = SimpleNamespace(inference=InferenceConfig(window=(8, 8), threshold=0.5))
         self.seen: list[np.ndarray] = []
 
     def predict(self, image: np.ndarray) -> np.ndarray:
@@ -127,6 +137,29 @@ def test_settings_of_metrics_reach_the_scores(make_record):
     assert "lesion_dice" not in values.values
 
 
+def test_penalty_is_the_diagonal_of_the_whole_photograph(make_record):
+    """Nothing found in 300 x 400 pixels: 500, more than between any two pixels."""
+    mask = np.zeros((300, 400), np.uint8)
+    mask[0, 0] = 255
+    record = make_record(np.full((300, 400, 1), 90, np.uint8), mask)
+    nothing = FakeModel(np.zeros_like(mask), np.zeros((300, 400, 1), np.float32))
+    corner = FakeModel(mask[::-1, ::-1], np.zeros((300, 400, 1), np.float32))
+    missed, far = (score(model, record, DAGM).regions["defect"] for model in (nothing, corner))
+    assert missed.values["hd95"] == 500
+    assert 498 < far.values["hd95"] < 500
+
+
+def test_penalty_is_that_of_the_grid_not_of_the_crop(make_record):
+    """300 x 1 x 1 voxels of 2 mm, of which one is kept."""
+    image, truth = np.zeros((300, 1, 1, 4), np.int16), np.zeros((300, 1, 1), np.uint8)
+    image[0], truth[0] = 1, 1
+    record = make_record(image, truth, spacing=(2.0, 1.0, 1.0))
+    assert record.image.shape == (1, 1, 1, 4)
+    scores = score(FakeModel(np.zeros((1, 1, 1), np.uint8)), record)
+    diagonal = (600**2 + 1 + 1) ** 0.5
+    assert scores.regions["WT"].values["hd95"] == pytest.approx(diagonal)
+
+
 def test_defects(photograph):
     """Truth 2 pixels, prediction 3, both 1: dice 2/5, IoU 1/4. The largest probability is 0.9."""
     model = FakeModel(FOUND, np.stack([1 - PROBABILITY, PROBABILITY], axis=-1))
@@ -139,13 +172,50 @@ def test_defects(photograph):
     assert list(scores.regions) == ["defect"]
 
 
+@pytest.mark.parametrize("logits", [1, 2])
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        (FOUND, 0.9),
+        ([[0, 0, 255], [255, 0, 0]], 0.7),  # the pixel of 0.9 was a component that is dropped
+        ([[0, 0, 0], [0, 0, 0]], 0.4),  # nothing is left: the largest that never was foreground
+    ],
+)
+def test_an_image_is_scored_by_the_pixels_that_are_served(photograph, logits, label, expected):
+    several = np.stack([1 - PROBABILITY, PROBABILITY], axis=-1)
+    model = FakeModel(np.array(label, np.uint8), several[..., -logits:])
+    assert score(model, photograph, DAGM).image.score == pytest.approx(expected)
+
+
+def test_an_image_of_which_all_is_dropped(photograph):
+    sure = np.full((2, 3, 1), 0.9, np.float32)
+    scores = score(FakeModel(np.zeros((2, 3), np.uint8), sure), photograph, DAGM)
+    assert scores.image.score == 0
+
+
+def test_an_image_is_found_where_its_label_map_has_a_defect(photograph):
+    """From 0.6 on there are components of 2 pixels and 1, or one of 4; fewer than 3 are dropped."""
+    from trainer.inference.components import postprocess
+
+    config = InferenceConfig(window=(8, 8), threshold=0.6, min_component=3)
+    bridge = PROBABILITY.copy()
+    bridge[0, 1] = 0.6
+    for probability, found in ((PROBABILITY, False), (bridge, True)):
+        label = np.where(reaches(probability, 0.6), np.uint8(255), np.uint8(0))
+        served = postprocess(label, config, background=0).numpy()
+        model = FakeModel(served, probability[..., np.newaxis])
+        model.spec = SimpleNamespace(inference=config)
+        image = score(model, photograph, DAGM).image
+        assert served.any() == reaches(image.score, 0.6) == found
+
+
 def test_clean_image_has_a_score_and_no_dice(make_record):
     record = make_record(np.full((2, 3, 1), 90, np.uint8), np.zeros((2, 3), np.uint8))
     scores = score(FakeModel(FOUND, PROBABILITY[..., np.newaxis]), record, DAGM)
     assert scores.image is not None and not scores.image.defective
     assert scores.regions["defect"].values == {}
     assert scores.regions["defect"].counts == Overlap(intersection=0, truth=0, prediction=3)
-    assert scores.columns["size"] == "nothing labelled"
+    assert scores.size == 0
 
 
 def test_label_values_of_another_year_count_as_what_they_mean(make_record):
@@ -185,27 +255,24 @@ def test_record_without_label(make_record, info):
 
 @pytest.mark.parametrize(
     ("spacing", "size"),
-    [
-        ((1.0, 1.0, 1.0), "below 0.01 ml"),  # 5 voxels of 1 mm^3
-        ((1.0, 1.0, 2.0), "0.01 to below 0.1 ml"),
-        ((10.0, 5.0, 1.0), "0.1 ml and more"),
-    ],
+    [((1.0, 1.0, 1.0), 0.005), ((1.0, 1.0, 2.0), 0.01), ((10.0, 5.0, 1.0), 0.25)],
 )
-def test_scans_are_sliced_by_what_is_labelled_in_ml(make_record, spacing, size):
+def test_size_of_scans_is_what_is_labelled_in_ml(make_record, spacing, size):
+    """5 voxels. Bins are made by who reads the scores."""
     record = make_record(np.ones((2, 3, 1, 4), np.int16), TRUTH, spacing=spacing)
-    config = EvaluationConfig(size_edges_ml=(0.01, 0.1))
-    assert score(FakeModel(TRUTH), record, config=config).columns == {"stratum": "s", "size": size}
+    found = score(FakeModel(TRUTH), record)
+    assert (found.size, found.columns) == (pytest.approx(size), {"stratum": "s"})
 
 
-def test_photographs_are_sliced_by_percent_and_class(photograph):
+def test_size_of_photographs_is_percent_and_they_are_sliced_by_class(photograph):
     """2 of 6 pixels."""
     model = FakeModel(FOUND, PROBABILITY[..., np.newaxis])
     graded = replace(photograph, stratum="Class3-defective")
     assert score(model, graded, DAGM).columns == {
         "stratum": "Class3-defective",
-        "size": "10 % and more",
         "class": "Class3",
     }
+    assert score(model, photograph, DAGM).size == pytest.approx(100 / 3)
     assert "class" not in score(model, photograph, DAGM).columns
 
 
@@ -232,6 +299,16 @@ def test_profile_reference_scores_photographs_as_industrial_does(photograph):
     reference = score(model, photograph, DAGM, profile="reference").reference
     assert reference["IoU_THS_0.5"] == pytest.approx(2 / 5, abs=1e-4)
     assert reference["IoU_THS_0.5_always_empty"] == pytest.approx(0, abs=1e-5)
+
+
+def test_scores_depend_on_nothing_but_these_settings():
+    """A node gets these alone: other statistics, slices and bins find it in the cache."""
+    base = EvaluationConfig()
+    others = {"statistics": StatisticsConfig(level=0.9), "slices": (), "size_edges_ml": (5.0,)}
+    assert scoring_to_json(replace(base, **others)) == scoring_to_json(base)
+    changed = replace(base, empty="nan", metrics=MetricsConfig(lesion_wise=False))
+    read = from_json(EvaluationConfig, scoring_to_json(changed))
+    assert (read.empty, read.metrics) == (changed.empty, changed.metrics)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from math import nan
 
 import pytest
 
@@ -11,10 +12,12 @@ from components.compare_page.comparison import (
     compare_runs,
     config_differences,
     flatten,
-    holm,
 )
+from components.compare_page.lines import holm
 from components.compare_page.page import change, comparison_dict, p_value, render_comparison
+from pipeline.compare_text import comparison_text
 from trainer.config import EvaluationConfig
+from trainer.metrics.case_scores import ImageScore
 from trainer.metrics.config import MetricsConfig
 
 from .report_samples import EVALUATION, make_folds
@@ -26,10 +29,12 @@ def make_run(name: str, dice: dict[str, float], **changes) -> Run:
     run = Run(
         name=name,
         dataset="brats",
+        rank=3,
         evaluation=EVALUATION,
         profile="corrected",
         config={"gate": {"select": "WT/dice"}, "trainer": {"samples": 10}, "output": name},
         contents={case_id: case_id for case_id in dice},
+        groups={case_id: case_id for case_id in dice},
         folds=make_folds(dice),
     )
     return replace(run, **changes)
@@ -41,6 +46,12 @@ def better():
     return compare_runs(
         make_run("a", CASES), make_run("b", {c: v + 0.1 + v / 50 for c, v in CASES.items()})
     )
+
+
+def text_of(html: str) -> str:
+    """What a reader sees of the body."""
+    body = re.sub(r"<(style|script)\b.*?</\1>", "", html, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", body).split())
 
 
 def line_of(comparison, region: str, score: str):
@@ -126,6 +137,114 @@ def test_what_makes_runs_hard_to_compare_is_said(changes, sentence):
     assert caveat.startswith(sentence)
 
 
+def test_cases_of_one_patient_are_said_to_be_alike():
+    groups = {c: "p0" if c in ("c0", "c1") else c for c in CASES}
+    [caveat] = compare_runs(make_run("a", CASES), make_run("b", CASES, groups=groups)).caveats
+    assert caveat.startswith("1 of 11 patients or objects have several cases, which are alike")
+    assert "p is too small and intervals are too narrow" in caveat
+
+
+def without_et(run: Run, values: dict[str, float]) -> Run:
+    """ET has these values alone in two cases."""
+
+    def changed(case):
+        scores = replace(case.regions["ET"], values=values)
+        return replace(case, regions=case.regions | {"ET": scores})
+
+    folds = [[changed(c) if c.case_id in ("c0", "c9") else c for c in f] for f in run.folds]
+    return replace(run, folds=folds)
+
+
+def test_cases_that_one_run_alone_has_a_value_of_are_counted():
+    a = without_et(make_run("a", CASES), {})
+    comparison = compare_runs(a, make_run("b", CASES))
+    line = line_of(comparison, "ET", "dice")
+    assert (line.comparison.unpaired, line.comparison.difference.n) == (2, 10)
+    [caveat] = comparison.caveats
+    assert caveat == "Up to 2 cases have a score in one run alone: they are left out."
+    assert "0 / 0 / 10 2 unpaired" in text_of(render_comparison(comparison))
+    row = next(line for line in comparison_text(comparison).splitlines() if line.startswith("ET"))
+    assert "10 (2 unpaired)" in row
+
+
+def test_case_that_one_run_rightly_left_empty_counts_as_the_best():
+    """ET is made up by B in two cases: under `nan` A has no value there, and B has 0."""
+    a = without_et(make_run("a", CASES), {"dice": nan, "hd95": nan})
+    b = without_et(make_run("b", CASES), {"dice": 0.0, "hd95": 374.0})
+    comparison = compare_runs(a, b)
+    dice = line_of(comparison, "ET", "dice")
+    assert (dice.differences["c0"], dice.a.n, dice.b.n) == (-1.0, 12, 12)
+    assert line_of(comparison, "ET", "hd95").differences["c9"] == 374
+    assert (dice.comparison.rightly_empty, dice.comparison.unpaired) == (2, 0)
+    [caveat] = comparison.caveats
+    assert caveat.startswith("In up to 2 cases one run has no value, as there is nothing to find")
+
+
+def photographs(name: str, scores: dict[str, float], **changes) -> Run:
+    """Two folds of images, those with a d in their names with a defect."""
+    run = make_run(name, dict.fromkeys(scores, 0.5), dataset="dagm", rank=2)
+    folds = [
+        [
+            replace(
+                case,
+                image=ImageScore(score=scores[case.case_id], defective="d" in case.case_id),
+                reference={"IoU": scores[case.case_id], "IoU_always_empty": 0.5},
+            )
+            for case in fold
+        ]
+        for fold in run.folds
+    ]
+    return replace(run, folds=folds, **changes)
+
+
+WORSE = {f"{fold}{kind}{i}": 0.4 + 0.02 * i for fold in "ab" for kind in "dn" for i in range(10)}
+BETTER = {c: v + 0.5 * ("d" in c) for c, v in WORSE.items()}
+
+
+def test_whole_images_are_compared():
+    """A gives images with and without a defect the same numbers, B all defective ones more."""
+    comparison = compare_runs(photographs("a", WORSE), photographs("b", BETTER))
+    auroc = line_of(comparison, "images", "auroc")
+    assert (auroc.a.mean, auroc.b.mean, auroc.a.n) == (pytest.approx(0.5), 1.0, 40)
+    difference = auroc.comparison.difference
+    assert difference.mean == pytest.approx(0.5) and 0 < difference.low < 0.5 < difference.high < 1
+    # 50 draws, all of them above 0: p is 2 / 51 before it is corrected
+    assert auroc.comparison.p == pytest.approx(2 / 51)
+    assert auroc.p is not None and auroc.p > auroc.comparison.p
+    for score in ("average_precision", "tpr", "tnr"):
+        assert line_of(comparison, "images", score).b.mean == 1.0
+    tpr = line_of(comparison, "images", "tpr")
+    assert tpr.a.n == 20 and tpr.comparison.higher == round(20 * (1 - tpr.a.mean))
+    text = text_of(render_comparison(comparison))
+    assert "p of a paired bootstrap over the images, corrected by Holm" in text
+    assert "images 0.500 n = 40 1.000 n = 40 +0.500" in text
+    printed = comparison_text(comparison)
+    assert "AUROC and average precision: a paired bootstrap" in printed
+
+
+def test_runs_that_rank_images_alike_do_not_differ():
+    comparison = compare_runs(photographs("a", WORSE), photographs("b", WORSE))
+    auroc = line_of(comparison, "images", "auroc")
+    assert (auroc.comparison.p, auroc.verdict) == (1.0, "no difference shown")
+    assert auroc.comparison.difference.mean == 0
+
+
+def test_scores_of_the_references_are_compared_but_those_of_the_truth():
+    comparison = compare_runs(photographs("a", WORSE), photographs("b", BETTER))
+    iou = line_of(comparison, "IoU", "reference")
+    assert iou.differences["ad0"] == pytest.approx(0.5) and iou.differences["an0"] == 0
+    assert iou.verdict == "B is better"
+    assert not [line for line in comparison.lines if line.region == "IoU_always_empty"]
+    assert "As the reference systems score a case" in text_of(render_comparison(comparison))
+
+
+def test_distances_of_photographs_are_in_pixels():
+    text = text_of(
+        render_comparison(compare_runs(photographs("a", WORSE), photographs("b", BETTER)))
+    )
+    assert "HD95 (pixels)" in text and "(mm)" not in text
+
+
 def test_runs_without_a_case_in_common():
     other = make_run("b", {"x": 0.1, "y": 0.2}, dataset="dagm")
     message = r"^a \(dataset brats\) and b \(dataset dagm\) scored no case in common"
@@ -145,7 +264,7 @@ def test_config_differences_name_the_field():
 
 def test_page_says_it_all(better):
     html = render_comparison(better)
-    text = " ".join(re.sub(r"<[^>]+>", " ", html).split())
+    text = text_of(html)
     assert "WT 0.555 n = 12 0.666 n = 12 +0.111" in text and "12 / 0 / 0" in text
     assert "B is better" in text and "3 questions are asked at once" in text
     assert "The configurations are the same." in text

@@ -1,6 +1,7 @@
 """Folds joined by hand, what the blessing says, and the component on folders."""
 
 import json
+from dataclasses import replace
 from math import nan, sqrt
 
 import pytest
@@ -12,7 +13,7 @@ from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import cases_to_json
 from trainer.metrics.config import StatisticsConfig
 
-from .cases import scored
+from .cases import photograph, scored
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +35,7 @@ UNEQUAL = [
 
 
 def joined(cv, folds, columns=("stratum",)):
-    return cv.join_folds(make_evidence(folds, STATISTICS), columns)
+    return cv.join_folds(make_evidence(folds, STATISTICS, threshold=0.5), columns)
 
 
 def dice(cohort) -> dict:
@@ -111,10 +112,11 @@ def gate(bound: float, **more) -> GateConfig:
 
 
 DEPLOY = {"mode": "best-fold", "select": "WT/dice", "folds": [1], "best_fold": 1}
+DEPLOY |= {"image_threshold": None}
 DEPLOYED = {
     "version": "17",
-    "same": False,
     "reason": "",
+    "threshold": 0.5,
     "split": "folds",
     "held_out": 4,
     "seen": 0,
@@ -125,25 +127,37 @@ DEPLOYED = {
 def run(cv, artifact, tmp_path):
     """Runs the executor on two folds; returns `result.json` and the blessing."""
 
-    def run_on(config, folds=UNEQUAL, *, force=False, mode="best-fold", deployed=None, tested=()):
+    def run_on(
+        config,
+        folds=UNEQUAL,
+        *,
+        force=False,
+        mode="best-fold",
+        deployed=None,
+        tested=(),
+        columns=("stratum",),
+        image_threshold=None,
+    ):
         write_json(tmp_path / "examples" / "cohort.json", COHORT)
-        write_json(tmp_path / "model" / "candidate.json", DEPLOY | {"mode": mode})
+        deploy = DEPLOY | {"mode": mode, "image_threshold": image_threshold}
+        write_json(tmp_path / "model" / "candidate.json", deploy)
         inputs = {
             "examples": [artifact("Examples", tmp_path / "examples")],
             "model": [artifact("Model", tmp_path / "model")],
         }
-        given = {f"evaluation_{i}": cases for i, cases in enumerate(folds)}
+        given = {f"evaluation_{i}": cases for i, cases in enumerate(folds)} | {"tested": tested}
         if deployed is not None:
-            given |= {"baseline": deployed[1], "tested": tested}
+            given |= {"baseline": deployed[1]}
             write_json(tmp_path / "baseline" / "baseline.json", deployed[0])
         for name, cases in given.items():
             write_json(tmp_path / name / "cases.json", cases_to_json(cases))
             inputs[name] = [artifact("ModelEvaluation", tmp_path / name)]
         kinds = {"blessing": "ModelBlessing", "evaluation": "ModelEvaluation"}
         outputs = {name: [artifact(kind, tmp_path / "out" / name)] for name, kind in kinds.items()}
-        evaluation = EvaluationConfig(statistics=STATISTICS, slices=("stratum",))
+        evaluation = EvaluationConfig(statistics=STATISTICS, slices=columns)
         parameters = {"config": to_json(config), "evaluation_config": to_json(evaluation)}
-        parameters |= {"folds": 2.0, "force": float(force), "fingerprint": "f00"}
+        parameters |= {"folds": 2.0, "rank": 3.0, "threshold": 0.25, "force": float(force)}
+        parameters |= {"fingerprint": "f00"}
         cv.CrossValidationExecutor().Do(inputs, outputs, parameters)
         result = json.loads((tmp_path / "out" / "evaluation" / "result.json").read_text())
         return result, outputs["blessing"][0]
@@ -197,7 +211,8 @@ def test_no_rules_and_forced(run):
 
 def test_result(run):
     result, _ = run(gate(0.7))
-    assert set(result) == {"folds", "scores", "slices", "cases", "gate", "deploy"}
+    assert set(result) == {"folds", "scores", "slices", "test", "cases", "gate", "deploy"}
+    assert result["test"] is None
     assert dice(result["scores"])["mean"] == pytest.approx(0.65)
     assert (result["cases"]["listed"], result["cases"]["scored"]) == (7, 4)
     assert result["deploy"] == DEPLOY
@@ -205,7 +220,7 @@ def test_result(run):
     (rule,) = result["gate"]["rules"]
     assert rule.pop("value") == pytest.approx(0.65)
     assert rule == {
-        **{"score": "WT/dice", "slice": "", "on": "mean", "bound": 0.7, "n": 4, "passed": False},
+        **{"score": "WT/dice", "slice": "", "of": "mean", "bound": 0.7, "n": 4, "passed": False},
         "sentence": MISSED.strip(),
     }
 
@@ -224,7 +239,42 @@ def test_scores_that_cases_lack(run):
 def test_what_was_not_scored_itself_is_told(run, mode, word):
     result, _ = run(gate(0.6), mode=mode)
     assert result["gate"]["blessed"]
-    assert word in result["gate"]["reasons"][-1]
+    told = result["gate"]["reasons"][-1]
+    assert word in told
+    assert told.endswith(": there is no case left to score the model itself on.")
+
+
+@pytest.mark.parametrize("max_drop", [None, 0.5])
+@pytest.mark.parametrize("mode", ["best-fold", "refit", "ensemble"])
+def test_own_scores_of_test_are_kept_and_told(run, mode, max_drop):
+    """Whether something is deployed that they are compared with, or not."""
+    deployed = None if max_drop is None else (DEPLOYED | {"version": "", "split": "test"}, [])
+    tested = [scored("t", 0.75), scored("u", 0.5)]
+    config = gate(0.6, max_drop=max_drop)
+    result, _ = run(config, mode=mode, tested=tested, deployed=deployed)
+    assert result["test"]["n"] == 2
+    assert dice(result["test"]["scores"])["mean"] == 0.625
+    assert dice(result["scores"])["n"] == 4, "they are none of the folds"
+    reasons = result["gate"]["reasons"]
+    assert reasons[-1] == "WT/dice of the model itself on test: mean 0.6250 of 2 cases."
+    assert not [r for r in reasons if "no case left" in r]
+
+
+@pytest.mark.parametrize(("chosen", "tpr", "tnr"), [(0.5, 0, 1), (None, 1, 1), (0.0, 1, 0)])
+def test_images_of_test_are_found_at_the_threshold_of_the_model(run, chosen, tpr, tnr):
+    """0.3 and 0.1; where none was chosen at the one of the network, 0.25."""
+    tested = [photograph("t", 0.3, defective=True), photograph("u", 0.1, defective=False)]
+    result, _ = run(gate(0.6), tested=tested, image_threshold=chosen)
+    images = result["test"]["scores"]["images"]
+    assert (images["tpr"]["mean"], images["tnr"]["mean"]) == (tpr, tnr)
+
+
+def test_sizes_are_binned_here(run):
+    """The scores hold the number, so that other bins need no new ones."""
+    folds = [[replace(c, size=0.0 if c.case_id == "a" else 5.0) for c in f] for f in UNEQUAL]
+    result, _ = run(gate(0.6), folds, columns=("size",))
+    found = {value: scores["n"] for value, scores in result["slices"]["size"].items()}
+    assert found == {"1 to below 10 ml": 3, "nothing labelled": 1}
 
 
 def test_drop_on_the_folds(run):
@@ -232,7 +282,7 @@ def test_drop_on_the_folds(run):
     result, blessing = run(gate(0.6, max_drop=0.05), deployed=(DEPLOYED | {"seen": 2}, old))
     assert said(blessing)[0] == "NOT_BLESSED"
     verdict = result["gate"]["rules"][-1]
-    assert (verdict["on"], verdict["bound"], verdict["n"]) == ("drop", 0.05, 2)
+    assert (verdict["of"], verdict["bound"], verdict["n"]) == ("drop", 0.05, 2)
     assert verdict["value"] == pytest.approx(0.1)
     baseline = result["gate"]["baseline"]
     assert (baseline["version"], baseline["seen"], baseline["held_out"]) == ("17", 2, 4)
@@ -247,14 +297,14 @@ def test_drop_on_test(run):
     result, blessing = run(gate(0.6, max_drop=0), deployed=deployed, tested=tested)
     assert said(blessing)[0] == "BLESSED"
     assert result["gate"]["rules"][-1]["value"] == -0.125
-    assert "on 2 cases of test" in result["gate"]["reasons"][-1]
+    assert "on 2 cases of test" in result["gate"]["reasons"][-2]
 
 
 def test_nothing_is_deployed_yet(run):
     nothing = DEPLOYED | {"version": ""}
     result, _ = run(gate(0.6, max_drop=0), deployed=(nothing, []))
     assert (result["gate"]["blessed"], result["gate"]["baseline"]) == (True, None)
-    assert result["gate"]["reasons"][-1].startswith("Nothing is deployed yet")
+    assert result["gate"]["reasons"][-1].startswith("No other model is deployed that this one")
 
 
 def test_max_drop_alone_blesses_nothing(run):
@@ -279,8 +329,10 @@ def test_component_names_its_inputs(cv):
         Channel(type=standard_artifacts.Examples),
         evaluations,
         model=Channel(type=standard_artifacts.Model),
-        compared={"tested": tested, "baseline": baseline},
-        settings=cv.JudgeSettings(gate=gate(0.5), evaluation=EvaluationConfig(), force=True),
+        held_out={"tested": tested, "baseline": baseline},
+        settings=cv.JudgeSettings(
+            gate=gate(0.5), rank=2, evaluation=EvaluationConfig(), threshold=0.25, force=True
+        ),
         fingerprint="f00",
     )
     names = {f"evaluation_{i}" for i in range(3)}
@@ -290,6 +342,8 @@ def test_component_names_its_inputs(cv):
         "folds": 3,
         "config": to_json(gate(0.5)),
         "evaluation_config": to_json(EvaluationConfig()),
+        "rank": 2,
+        "threshold": 0.25,
         "force": 1,
         "fingerprint": "f00",
     }

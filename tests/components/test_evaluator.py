@@ -1,6 +1,7 @@
 """The component on record files, with a model that is not one."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ import pytest
 from beam_preprocess.config_io import to_json
 from beam_preprocess.datasets.brats import BRATS
 from beam_preprocess.datasets.dagm import DAGM
+from components.evaluation_files import read_cases
 from trainer.config import EvaluationConfig, InferenceConfig
-from trainer.metrics.cohort_scores import cohort_from_dict
 from trainer.model_config import ModelConfig
 from trainer.model_folder import ServingSpec, write_metadata
 
@@ -32,6 +33,7 @@ class FakeModel:
 
     def __init__(self, label: np.ndarray):
         self.label = label
+        self.spec = SimpleNamespace(inference=InferenceConfig(window=(8, 8), threshold=0.25))
 
     def predict(self, image: np.ndarray) -> np.ndarray:
         return self.label
@@ -120,41 +122,39 @@ SCAN = (np.arange(1, 25, dtype=np.int16).reshape(2, 3, 1, 4), TRUTH)
 SCANS = {f"scan-{n}": SCAN for n in (3, 1, 2)}
 
 
-def test_executor_scores_every_case_of_the_fold(evaluator, run):
+def test_executor_scores_every_case_of_the_fold(run):
     out = run(SCANS)
-    written = json.loads((out / "scores.json").read_text())
-    assert (written["split"], written["n"]) == ("fold-1", 3)
-    dice = cohort_from_dict(written["scores"]).find("WT/dice")
-    assert (dice.mean, dice.std, dice.n, dice.low) == (1.0, 0.0, 3, 1.0)
-    cases = evaluator.read_cases(out)
+    cases = read_cases(out)
+    assert [c.regions["WT"].values["dice"] for c in cases] == [1.0, 1.0, 1.0]
+    assert [c.size for c in cases] == [0.005, 0.005, 0.005]
     assert [c.case_id for c in cases] == ["scan-1", "scan-2", "scan-3"]
     assert [c.columns["site"] for c in cases] == ["Ulm", "Bonn", "Bonn"]
     assert all(c.reference == {} for c in cases)
     lines = (out / "cases.csv").read_text().splitlines()
-    assert len(lines) == 1 + 3 * 8 * 14
+    assert len(lines) == 1 + 3 * (7 * 14 + 9)
     for folder, ending in (("pictures", ".png"), ("predictions", ".nii.gz")):
         names = sorted(p.name for p in (out / folder).iterdir())
         assert names == [f"scan-{n}{ending}" for n in (1, 2, 3)]
 
 
-def test_executor_scores_images_at_the_threshold_of_the_network(run):
-    """The defective one has 0.9, the others 0.4: above 0.25 all are taken for defective."""
+def test_executor_scores_images(run):
+    """The defective one has 0.9, the others 0.4. From what on they are found is not decided here."""
     dark, bright = np.full((2, 3, 1), 90, np.uint8), np.full((2, 3, 1), 200, np.uint8)
     clean = (dark, np.zeros((2, 3), np.uint8))
     out = run({"a": (bright, MASK), "b": clean, "c": clean}, info=DAGM, profile="reference")
-    scores = cohort_from_dict(json.loads((out / "scores.json").read_text())["scores"])
-    assert scores.threshold == 0.25
-    means = {name: summary.mean for name, summary in scores.images.items()}
-    assert means == {"auroc": 1, "average_precision": 1, "tpr": 1, "tnr": 0}
-    assert scores.find("defect/dice").n == 1
-    assert scores.reference["IoU_THS_0.5_always_empty"].mean == pytest.approx(2 / 3, abs=1e-4)
+    cases = read_cases(out)
+    assert [c.image.score for c in cases] == pytest.approx([0.9, 0.4, 0.4])
+    assert [c.image.defective for c in cases] == [True, False, False]
+    assert [len(c.regions["defect"].values) > 0 for c in cases] == [True, False, False]
+    empty = [c.reference["IoU_THS_0.5_always_empty"] for c in cases]
+    assert empty == pytest.approx([0, 1, 1], abs=1e-4)
     assert sorted(p.name for p in (out / "predictions").iterdir()) == ["a.png", "b.png", "c.png"]
 
 
 def test_executor_misses_a_case(run, tmp_path):
     with pytest.raises(RuntimeError, match=r"4 listed, 3 scored, missing \['scan-4'\]"):
         run(SCANS, listed=["scan-1", "scan-2", "scan-3", "scan-4"])
-    assert not (tmp_path / "out" / "scores.json").exists()
+    assert not (tmp_path / "out" / "cases.csv").exists()
 
 
 def test_executor_scores_nothing_that_was_trained_on(run, tmp_path):
@@ -166,7 +166,7 @@ def test_executor_scores_nothing_that_was_trained_on(run, tmp_path):
 def test_component_passes_its_config(evaluator):
     from tfx.types import Channel, standard_artifacts
 
-    from components.case_scoring import Scoring
+    from components.case_scoring import Scoring, scoring_to_json
 
     config = EvaluationConfig(empty="nan", slices=("site",))
     node = evaluator.Evaluator(
@@ -180,7 +180,7 @@ def test_component_passes_its_config(evaluator):
     assert node.exec_properties == {
         "split": "fold-2",
         "info": to_json(DAGM),
-        "config": to_json(config),
+        "config": scoring_to_json(config),
         "profile": "reference",
         "fingerprint": "f00",
     }

@@ -10,6 +10,7 @@ from components.gate import best_fold, check_gate, figures, judge, judge_rule, m
 from components.gate_config import GateConfig, GateRule
 from trainer.config import EvaluationConfig
 from trainer.metrics.config import StatisticsConfig
+from trainer.metrics.summary import Summary
 
 from .cases import photograph, scored
 
@@ -22,7 +23,7 @@ UNEQUAL = [
 
 
 def verdict(rule: GateRule, folds=UNEQUAL):
-    return judge_rule(rule, make_evidence(folds, STATISTICS))
+    return judge_rule(rule, make_evidence(folds, STATISTICS, threshold=0.5))
 
 
 def rule(bound: float, score: str = "WT/dice", **more) -> GateRule:
@@ -75,7 +76,7 @@ TWO = [[scored("a", 0.5, hd95=4)], [scored("b", 1.0, hd95=8)]]
 
 
 def test_lower_end_of_the_interval_where_much_is_good():
-    found = verdict(rule(0.6, on="confidence"), TWO)
+    found = verdict(rule(0.6, of="confidence"), TWO)
     assert (found.value, found.passed) == (0.5, False)
     assert found.sentence == (
         "WT/dice: lower end 0.5000 of the 95 % interval of the mean of 2 cases is below the bound"
@@ -84,7 +85,7 @@ def test_lower_end_of_the_interval_where_much_is_good():
 
 
 def test_upper_end_of_the_interval_where_little_is_good():
-    found = verdict(rule(7, "WT/hd95", on="confidence"), TWO)
+    found = verdict(rule(7, "WT/hd95", of="confidence"), TWO)
     assert (found.value, found.passed) == (8, False)
     assert found.sentence == (
         "WT/hd95: upper end 8.0000 mm of the 95 % interval of the mean of 2 cases exceeds the bound"
@@ -93,7 +94,7 @@ def test_upper_end_of_the_interval_where_little_is_good():
 
 
 def test_one_case_has_no_interval():
-    found = verdict(rule(0.6, on="confidence"), [[scored("a", 0.9)]])
+    found = verdict(rule(0.6, of="confidence"), [[scored("a", 0.9)]])
     assert (found.value, found.passed) == (None, False)
     assert (
         found.sentence == "WT/dice has no value (no interval of 1 case), at least 0.6 is required."
@@ -101,7 +102,7 @@ def test_one_case_has_no_interval():
 
 
 def test_worst_fold():
-    found = verdict(rule(0.7, on="worst-fold"))
+    found = verdict(rule(0.7, of="worst-fold"))
     assert found.value == pytest.approx(0.6)
     assert (found.n, found.passed) == (3, False)
     assert found.sentence == (
@@ -110,14 +111,14 @@ def test_worst_fold():
 
 
 def test_worst_fold_is_the_one_with_the_largest_distance():
-    found = verdict(rule(8, "WT/hd95", on="worst-fold"), TWO)
+    found = verdict(rule(8, "WT/hd95", of="worst-fold"), TWO)
     assert (found.value, found.passed) == (8, True)
     assert "in fold 1, the worst of 2, stays within the bound 8.0000 mm." in found.sentence
 
 
 def test_folds_without_a_value_are_not_the_worst():
     folds = [[scored("a", nan)], [scored("b", 0.5)], [scored("c", 0.7)]]
-    found = verdict(rule(0.4, on="worst-fold"), folds)
+    found = verdict(rule(0.4, of="worst-fold"), folds)
     assert (found.value, found.passed) == (0.5, True)
     assert "in fold 1, the worst of 2," in found.sentence
 
@@ -130,7 +131,7 @@ def test_slice():
         "WT/dice where stratum is HGG: mean 0.7667 of 3 cases reaches the bound 0.7000."
     )
     assert verdict(rule(0.7, slice="stratum=LGG")).value == 0.3
-    worst = verdict(rule(0.7, slice="stratum=HGG", on="worst-fold"))
+    worst = verdict(rule(0.7, slice="stratum=HGG", of="worst-fold"))
     assert worst.value == pytest.approx(0.75)
 
 
@@ -143,15 +144,15 @@ def test_slice_without_a_case():
     )
 
 
-@pytest.mark.parametrize("on", ["mean", "confidence", "worst-fold"])
+@pytest.mark.parametrize("of", ["mean", "confidence", "worst-fold"])
 @pytest.mark.parametrize("folds", [[[scored("a", nan)], [scored("b")]], [[], []]])
-def test_score_that_no_case_has(folds, on):
-    found = verdict(rule(0, on=on), folds)
+def test_score_that_no_case_has(folds, of):
+    found = verdict(rule(0, of=of), folds)
     assert (found.value, found.passed) == (None, False)
     assert found.sentence == (
         "WT/dice has no value (no case that it is defined for), at least 0 is required."
     )
-    low = verdict(rule(8, "WT/hd95", on=on), folds)
+    low = verdict(rule(8, "WT/hd95", of=of), folds)
     assert low.sentence.endswith("at most 8 mm is required.")
 
 
@@ -172,24 +173,46 @@ def test_images():
     found = verdict(rule(0.7, "images/auroc"), folds)
     assert found.value == pytest.approx((2 * 1 + 3 * 0.5) / 5)
     assert found.sentence == "images/auroc: mean 0.7000 of 5 images reaches the bound 0.7000."
-    assert verdict(rule(0.7, "images/auroc", on="worst-fold"), folds).value == 0.5
+    assert verdict(rule(0.7, "images/auroc", of="worst-fold"), folds).value == 0.5
+
+
+@pytest.mark.parametrize("score", ["WT/dice", "WT/hd95", "ET/dice", "images/auroc", "images/tpr"])
+@pytest.mark.parametrize("column", ["stratum", ""])
+def test_one_score_alone_is_what_it_is_among_all(score, column):
+    folds = [[scored("a", 0.5, hd95=4), scored("b", nan)], [scored("c", 1.0, stratum="LGG")]]
+    folds[0].append(photograph("d", 0.9, defective=True))
+    folds[1] += [photograph("e", 0.1, defective=False), photograph("f", 0.3, defective=True)]
+    evidence = make_evidence(folds, STATISTICS, threshold=0.25)
+    parts = evidence.slices(column).values() if column else [evidence, evidence.fold(1)]
+    for part in parts:
+        assert part.find(score) == (part.sum_up().find(score) or Summary(n=0, n_nan=0))
+
+
+def test_images_that_others_cannot_choose_a_threshold_for_have_the_one_of_the_network():
+    folds = [[photograph("a", 0.4, defective=True), photograph("b", 0.1, defective=False)]]
+    for threshold, share in ((0.25, 1), (0.5, 0)):
+        evidence = make_evidence(folds, STATISTICS, threshold=threshold)
+        assert (evidence.thresholds, evidence.find("images/tpr").mean) == ([threshold], share)
 
 
 def test_all_rules_must_hold_and_each_is_told_in_its_order():
     config = GateConfig(select="WT/dice", rules=(rule(0.6), rule(0.9), rule(8, "WT/hd95")))
-    blessed, verdicts = judge(make_evidence(UNEQUAL, STATISTICS), config)
+    blessed, verdicts = judge(make_evidence(UNEQUAL, STATISTICS, threshold=0.5), config)
     assert not blessed
     assert [v.passed for v in verdicts] == [True, False, False]
     first = GateConfig(select="WT/dice", rules=(rule(0.6),))
-    assert judge(make_evidence(UNEQUAL, STATISTICS), first)[0]
+    assert judge(make_evidence(UNEQUAL, STATISTICS, threshold=0.5), first)[0]
 
 
 def test_nothing_is_blessed_without_rules():
-    assert judge(make_evidence(UNEQUAL, STATISTICS), GateConfig(select="WT/dice")) == (False, [])
+    assert judge(
+        make_evidence(UNEQUAL, STATISTICS, threshold=0.5), GateConfig(select="WT/dice")
+    ) == (False, [])
 
 
 def folds_of(*values: float | None):
-    return make_evidence([[scored(f"{i}", v, hd95=i)] for i, v in enumerate(values)], STATISTICS)
+    folds = [[scored(f"{i}", v, hd95=i)] for i, v in enumerate(values)]
+    return make_evidence(folds, STATISTICS, threshold=0.5)
 
 
 @pytest.mark.parametrize(

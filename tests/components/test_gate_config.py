@@ -63,7 +63,7 @@ def test_scores_without_a_good_end_are_refused(name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"on": "median"}, "^gate.rules.on must be one of 'mean', 'confidence', 'worst-fold'"),
+        ({"of": "median"}, "^gate.rules.of must be one of 'mean', 'confidence', 'worst-fold'"),
         ({"slice": "HGG"}, "^gate.rules.slice must be COLUMN=VALUE, .*got 'HGG'$"),
         ({"slice": "=HGG"}, "^gate.rules.slice must be COLUMN=VALUE"),
         ({"slice": "stratum="}, "^gate.rules.slice must be COLUMN=VALUE"),
@@ -94,7 +94,7 @@ def test_direction_is_that_of_the_score():
 
 @pytest.mark.parametrize("max_drop", [None, 0.0, 0.02])
 def test_travels_as_json(max_drop):
-    rules = (GateRule(score="WT/hd95", bound=8, on="confidence", slice="site=A=B"),)
+    rules = (GateRule(score="WT/hd95", bound=8, of="confidence", slice="site=A=B"),)
     config = GateConfig(select="ET/dice", rules=rules, max_drop=max_drop, deploy="refit")
     assert from_json(GateConfig, to_json(config)) == config
     assert json.loads(to_json(config))["rules"] == [asdict(rules[0])]

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 TRUTH = np.array([[[1], [1], [2]], [[0], [4], [4]]], np.uint8)
 FOLDS = {"fold-0": ["scan-1", "scan-2"], "fold-1": ["scan-3"]}
-FOUND = {"version": "17", "same": False, "reason": ""}
+FOUND = {"version": "17", "reason": ""}
 
 
 class FakeModel:
@@ -112,9 +112,8 @@ def test_model_that_has_seen_all_is_scored_on_none(run):
 @pytest.mark.parametrize(
     "deployed",
     [
-        {"version": "", "same": False, "reason": ""},
-        {"version": "17", "same": True, "reason": ""},
-        {"version": "17", "same": False, "reason": "its channels are others"},
+        {"version": "", "reason": ""},
+        {"version": "17", "reason": "its channels are others"},
     ],
 )
 def test_nothing_is_scored_where_there_is_nothing_to_compare_with(run, deployed):
@@ -126,6 +125,14 @@ def test_nothing_is_scored_where_there_is_nothing_to_compare_with(run, deployed)
 def test_new_model_is_scored_on_test_alone(run):
     """Its scores of the folds are those of the networks that held the cases out."""
     assert run(FOLDS | {"test": ["scan-9"]}, folds=0) == (["scan-9"], None)
+
+
+@pytest.mark.parametrize("known", ["scan-9", "patient of scan-9"])
+def test_new_model_that_has_seen_test_is_refused(run, tmp_path, known):
+    message = r"^no case or patient of test may be in the training .*, 1 are: \['scan-9'\]"
+    with pytest.raises(ValueError, match=message):
+        run(FOLDS | {"test": ["scan-8", "scan-9"]}, folds=0, trained=[known])
+    assert not (tmp_path / "out").exists()
 
 
 def test_new_model_without_test_cases(run):

@@ -22,6 +22,7 @@ OPTIONS = {
 }
 FOLDS = {"brats": 3, "dagm": 5}
 COMMAND = ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"]
+PAGE_COMMAND = ["python", "-m", "kubeflow.page_entrypoint"]
 TASK_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
 """What Argo accepts (workflowFieldNameFmt of argo-workflows), which Kubeflow's driver and launcher
 tasks are named after; 128 characters at most, of which Kubeflow takes `-driver`."""
@@ -173,9 +174,9 @@ def test_nothing_is_trained_on_data_that_the_gate_has_not_seen(compiled, folds):
 
 
 def test_every_task_runs_the_image(compiled):
-    for container in compiled.containers.values():
+    for task, container in compiled.containers.items():
         assert container["image"] == IMAGE
-        assert container["command"] == COMMAND
+        assert container["command"] == (PAGE_COMMAND if task == "Report" else COMMAND)
         assert container["args"][0] == "--executor_class_path"
 
 
@@ -188,7 +189,9 @@ def test_the_image_finds_all_classes_by_their_names(compiled):
 
     for container in compiled.containers.values():
         assert import_utils.import_class_by_path(container["args"][1])
-    for component in compiled.spec["components"].values():
+    for task, component in compiled.spec["components"].items():
+        if task == "Report":
+            continue  # test_page_entrypoint
         for name, artifact in component["outputDefinitions"]["artifacts"].items():
             runtime = {"name": "1", "uri": "/a", "type": artifact["artifactType"]}
             raw = json_format.ParseDict(
@@ -198,6 +201,19 @@ def test_the_image_finds_all_classes_by_their_names(compiled):
             parsed = kubeflow_v2_entrypoint_utils.parse_raw_artifact_dict(raw.artifacts)
             title = yaml.safe_load(artifact["artifactType"]["instanceSchema"])["title"]
             assert parsed[name][0].type_name == title.removeprefix("tfx.")
+
+
+def test_the_report_is_a_page_for_kubeflow_and_nobody_reads_it(compiled):
+    """Kubeflow's page shows what is of this type; as an input TFX would not know it."""
+    output = compiled.spec["components"]["Report"]["outputDefinitions"]["artifacts"]["report"]
+    assert output["artifactType"] == {"schemaTitle": "system.HTML", "schemaVersion": "0.0.1"}
+    assert compiled.text.count("system.HTML") == 1
+    read = [
+        compiled.producers(n)
+        for n, t in compiled.tasks.items()
+        if "artifacts" in t.get("inputs", {})
+    ]
+    assert read and "Report.report" not in [source for task in read for source in task.values()]
 
 
 def test_places_are_those_that_pods_see(compiled):

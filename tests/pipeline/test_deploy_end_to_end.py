@@ -59,7 +59,7 @@ def test_ensemble_then_refit_then_force(run, predict):
     status, first, _ = run(*ENSEMBLE)
     assert status == 0
     assert first["deploy"]["folds"] == [0, 1]
-    assert first["reasons"][1].startswith("Nothing is deployed yet")
+    assert first["reasons"][1].startswith("No other model is deployed")
     assert networks_of(first["model"]) == 2
     predict(first["model"])
 
@@ -81,3 +81,9 @@ def test_ensemble_then_refit_then_force(run, predict):
     assert forced["reasons"][:-1] == refit["reasons"]
     assert networks_of(forced["model"]) == 1 and forced["model"] != first["model"]
     predict(forced["model"])
+
+    # what was pushed by force is not blessed by being compared with itself
+    status, again, ran = run(*REFIT, "--evaluation.statistics.resamples", "50")
+    assert (status, again["model"]) == (EXIT_NOT_BLESSED, None)
+    assert again["gate"]["baseline"] == refit["gate"]["baseline"]
+    assert ran == JUDGED_ANEW

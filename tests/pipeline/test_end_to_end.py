@@ -79,6 +79,71 @@ def test_scores_of_all_cases_are_the_mean_of_the_cases(undisturbed):
     assert _wt(_summary(undisturbed))["dice"]["mean"] == pytest.approx(mean)
 
 
+LABELS = {"TumorCore": [1], "PeritumoralEdema": [2], "EnhancingTumor": [4]}
+REGIONS = LABELS | {"ET": [4], "TC": [1, 4], "WT": [1, 2, 4], "WholeTumor": [1, 2, 4]}
+
+
+def _recompute(truth, found, voxel_ml):
+    """All that follows from counts of voxels; where both are empty as BraTS has it."""
+    shared, t, p = (int(np.sum(mask)) for mask in (truth & found, truth, found))
+    none = t + p == 0
+    return {
+        "dice": 1.0 if none else 2 * shared / (t + p),
+        "iou": 1.0 if none else shared / (t + p - shared),
+        "precision": 1.0 if none else shared / p if p else 0.0,
+        "recall": 1.0 if none else shared / t if t else 0.0,
+        "volume_difference": (p - t) / t if t else np.nan,
+        "volume_difference_ml": (p - t) * voxel_ml,
+        "truth_ml": t * voxel_ml,
+    }
+
+
+def _recompute_case(truth_path, prediction_path):
+    """Region -> score -> value, from two NIfTI files of one grid."""
+    truth, found = nib.load(truth_path), nib.load(prediction_path)
+    assert truth.shape == found.shape
+    np.testing.assert_array_equal(truth.affine, found.affine)
+    voxel_ml = abs(np.linalg.det(truth.affine[:3, :3])) / 1000
+    t, p = np.asarray(truth.dataobj), np.asarray(found.dataobj)
+    scores = {
+        region: _recompute(np.isin(t, values), np.isin(p, values), voxel_ml)
+        for region, values in REGIONS.items()
+    }
+    mean = {
+        name: np.nanmean([scores[label][name] for label in LABELS])
+        for name in scores["WT"]
+        if not all(np.isnan(scores[label][name]) for label in LABELS)
+    }
+    return scores | {"mean": mean}
+
+
+def test_scores_recomputed_from_the_written_masks_are_those_of_the_run(undisturbed, brats_root):
+    """With nibabel and NumPy alone: of every case, and the means of all of them."""
+    recomputed = {
+        path.name.removesuffix(".nii.gz"): _recompute_case(
+            next(brats_root.glob(f"*/*/{path.name.removesuffix('.nii.gz')}_seg.nii.gz")), path
+        )
+        for path in undisturbed.glob("artifacts/Evaluator-fold-*/evaluation/*/predictions/*")
+    }
+    assert len(recomputed) == 6
+    for path in undisturbed.glob("artifacts/Evaluator-fold-*/evaluation/*/cases.json"):
+        for case in json.loads(path.read_text()):
+            for region, expected in recomputed[case["case_id"]].items():
+                values = case["regions"][region]["values"]
+                for name, value in expected.items():
+                    given = np.nan if values[name] is None else values[name]
+                    place = (case["case_id"], region, name)
+                    assert given == pytest.approx(value, nan_ok=True), place
+    for region, summary in _summary(undisturbed)["scores"]["regions"].items():
+        for name in recomputed[min(recomputed)]["WT"]:
+            values = [
+                scores[region][name] for scores in recomputed.values() if name in scores[region]
+            ]
+            known = [value for value in values if not np.isnan(value)]
+            assert summary["scores"][name]["n"] == len(known), (region, name)
+            assert summary["scores"][name]["mean"] == pytest.approx(np.mean(known)), (region, name)
+
+
 def test_predict_keeps_grid_affine_and_label_values(undisturbed, brats_root, tmp_path):
     case = sorted((brats_root / "HGG").iterdir())[0]
     out = tmp_path / "label.nii.gz"

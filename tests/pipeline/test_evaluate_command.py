@@ -112,7 +112,7 @@ def test_what_is_printed() -> None:
     assert [line.split()[:2] for line in lines[2:6]] == [
         ["images/auroc", "1.0000"],
         ["images/average_precision", "1.0000"],
-        ["images/tpr", "0.5000"],
+        ["images/tpr", "1.0000"],
         ["images/tnr", "1.0000"],
     ]
     assert lines[7:] == [

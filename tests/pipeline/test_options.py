@@ -80,8 +80,8 @@ def test_rules_are_replaced_as_a_whole(write_yaml):
     assert build("--config", path).gate.rules == rules
     assert build("--gate.rules", '[{"score": "WT/dice", "bound": 0.5}]').gate.rules == rules
     assert build("--gate.rules", "[]").gate.rules == ()
-    text = '[{"score": "ET/hd95", "bound": 8, "on": "worst-fold", "slice": "stratum=HGG"}]'
-    more = GateRule(score="ET/hd95", bound=8, on="worst-fold", slice="stratum=HGG")
+    text = '[{"score": "ET/hd95", "bound": 8, "of": "worst-fold", "slice": "stratum=HGG"}]'
+    more = GateRule(score="ET/hd95", bound=8, of="worst-fold", slice="stratum=HGG")
     assert build("--gate.rules", text).gate.rules == (more,)
 
 
@@ -91,13 +91,14 @@ def test_fields_that_may_be_null(text, value, write_yaml):
     assert build("--config", write_yaml(f"gate: {{max_drop: {text}}}\n")).gate.max_drop == value
 
 
-def test_name_of_a_field_that_yaml_takes_for_true(write_yaml):
+def test_rules_in_yaml_need_no_quotes(write_yaml):
+    """`of` is a word of YAML like any other; `on` is the boolean true."""
     entry = "score: WT/dice, bound: 0.5"
-    quoted = write_yaml(f'gate: {{rules: [{{{entry}, "on": confidence}}]}}\n')
-    assert build("--config", quoted).gate.rules[0].on == "confidence"
-    bare = write_yaml(f"gate: {{rules: [{{{entry}, on: confidence}}]}}\n")
+    bare = write_yaml(f"gate: {{rules: [{{{entry}, of: confidence}}]}}\n")
+    assert build("--config", bare).gate.rules[0].of == "confidence"
+    wrong = write_yaml(f"gate: {{rules: [{{{entry}, on: confidence}}]}}\n")
     with pytest.raises(UsageError, match=r"gate.rules must be text, got True: YAML reads on, off"):
-        build("--config", bare)
+        build("--config", wrong)
 
 
 def test_values_get_their_types():
@@ -114,7 +115,7 @@ def test_values_get_their_types():
     ("argv", "parts"),
     [
         (["--data.fold", "3"], ["--data.fold 3", "did you mean data.folds or data.fold_seed?"]),
-        (["--sampels", "3"], ["--sampels 3", "did you mean trainer.samples?", HELP]),
+        (["--sampels", "3"], ["--sampels 3", "did you mean trainer.samples or", HELP]),
         (["--trainer.augment.flip", "1"], ["did you mean trainer.augment.flips"]),
         (["--optimizer.learning_rate=1"], ["did you mean trainer.learning_rate?"]),
         (["--zzz", "1"], ["unrecognized arguments: --zzz 1: " + HELP]),
@@ -180,8 +181,8 @@ def test_wrong_type_or_choice(field, value, allowed):
         ),
         (
             "gate.rules",
-            '[{"score": "WT/dice", "bound": 1, "on": "median"}]',
-            "^gate.rules.on must be one of 'mean', 'confidence', 'worst-fold', got 'median'$",
+            '[{"score": "WT/dice", "bound": 1, "of": "median"}]',
+            "^gate.rules.of must be one of 'mean', 'confidence', 'worst-fold', got 'median'$",
         ),
         (
             "gate.rules",
@@ -192,7 +193,7 @@ def test_wrong_type_or_choice(field, value, allowed):
         ("data.exclude", '{"case": 1}', "^data.exclude must be text, got '1'$"),
         ("trainer.augment", '{"brightness": "high"}', "brightness must be a number, got 'high'$"),
         ("trainer", '{"augment": null}', "^trainer.augment must be fields .*got None$"),
-        ("gate", '{"select": null}', "^gate.select must be set .*got None$"),
+        ("gate", '{"rules": null}', "^gate.rules must be set .*got None$"),
     ],
 )
 def test_wrong_nested_value(field, value, message):

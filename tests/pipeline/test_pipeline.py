@@ -10,6 +10,8 @@ from components.origin import Deployment
 from pipeline.config import BEAM_NODES, PipelineConfig
 from pipeline.fingerprints import CODE, code_fingerprint
 from pipeline.recipes import RECIPES, brats, brats_demo, dagm
+from trainer.metrics.config import StatisticsConfig
+from trainer.tracking_config import TrackingConfig
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +60,7 @@ def test_nodes_in_the_order_they_run(nodes):
         *("Trainer-fold-0", "Evaluator-fold-0"),
         *("Trainer-fold-1", "Evaluator-fold-1"),
         *("Trainer-fold-2", "Evaluator-fold-2"),
-        *("Candidate", "CrossValidation", "Pusher", "Report"),
+        *("Candidate", "Evaluator-candidate", "CrossValidation", "Pusher", "Report"),
     ]
 
 
@@ -103,7 +105,7 @@ def test_no_underscore_in_ids_and_two_nodes_per_fold(dag, places, recipe):
     config = RECIPES[recipe]()
     ids = [node.id for node in dag.create_pipeline(config, places)]
     assert not [i for i in ids if "_" in i]
-    assert len(ids) == len(set(ids)) == 11 + 2 * config.data.folds
+    assert len(ids) == len(set(ids)) == 12 + 2 * config.data.folds
 
 
 @pytest.mark.parametrize("fold", range(3))
@@ -163,7 +165,8 @@ def test_nothing_is_transformed_before_the_gate(nodes):
 def test_folds_arrive_by_name(nodes):
     given = {n: c.producer_component_id for n, c in nodes["CrossValidation"].inputs.items()}
     scores = {f"evaluation_{i}": f"Evaluator-fold-{i}" for i in range(3)}
-    assert given == {"examples": "CaseGen", "model": "Candidate"} | scores
+    held_out = {"tested": "Evaluator-candidate"}
+    assert given == {"examples": "CaseGen", "model": "Candidate"} | held_out | scores
     given = {n: c.producer_component_id for n, c in nodes["Candidate"].inputs.items()}
     assert given == {f"model_{i}": f"Trainer-fold-{i}" for i in range(3)} | scores
     given = {n: c.producer_component_id for n, c in nodes["Report"].inputs.items()}
@@ -268,6 +271,39 @@ def test_key_of_a_model_is_all_that_decides_it_and_no_rule_of_the_gate(dag, plac
     ):
         assert key_of(dag, places, other) != key
     assert key_of(dag, replace(places, data_fingerprint="other"), config) != key
+
+
+@pytest.mark.parametrize(
+    "section, changes",
+    [
+        ("trainer", {"log_steps": 7, "keep_checkpoints": 9}),
+        ("trainer", {"tracking": TrackingConfig(image_steps=3)}),
+        ("evaluation", {"statistics": StatisticsConfig(level=0.9, resamples=10)}),
+        ("evaluation", {"slices": ("stratum",), "size_edges_ml": (5.0,)}),
+    ],
+)
+def test_what_decides_neither_weights_nor_scores_is_no_part_of_the_key(
+    dag, places, nodes, section, changes
+):
+    """A model that was pushed by force stays the same model, and is not compared with itself."""
+    config, key = brats_demo(), nodes["Candidate"].exec_properties["key"]
+    changed = replace(config, **{section: replace(getattr(config, section), **changes)})
+    assert changed != config
+    assert key_of(dag, places, changed) == key
+
+
+def test_key_of_a_model_does_not_say_where_the_run_is(dag, places, nodes):
+    elsewhere = replace(places, state="/other/state", serving="/other/serving")
+    assert key_of(dag, elsewhere, brats_demo()) == nodes["Candidate"].exec_properties["key"]
+
+
+def test_statistics_and_slices_score_no_case_again(dag, places, nodes):
+    config = brats_demo()
+    statistics = StatisticsConfig(level=0.9, resamples=10)
+    evaluation = replace(config.evaluation, statistics=statistics, slices=(), size_edges_ml=(5.0,))
+    changed = dag.create_pipeline(replace(config, evaluation=evaluation), places)
+    differ = {n.id for n in changed if n.exec_properties != nodes[n.id].exec_properties}
+    assert differ == {"CrossValidation", "Report"}
 
 
 def test_force_is_a_parameter_of_the_verdict_alone(dag, places, nodes):

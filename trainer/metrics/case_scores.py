@@ -16,7 +16,8 @@ class ImageScore:
     """What an image with or without a defect gets as a whole.
 
     Attributes:
-      score: Largest probability of a pixel, 0 to 1.
+      score: Largest probability of a pixel, 0 to 1; the pixels of components that the served label
+        map has lost (`inference.keep_largest`, `inference.min_component`) do not count.
       defective: Whether the truth has a defect.
     """
 
@@ -30,8 +31,10 @@ class CaseScores:
 
     Attributes:
       case_id: Of the case.
-      columns: What cases are sliced by: name of a column (`stratum`, `size`, those of the case
-        table) -> its value.
+      columns: What cases are sliced by: name of a column (`stratum`, `size` once it has been
+        binned, those of the case table) -> its value.
+      size: What is labelled of all kinds together, in ml, of photographs in percent of the pixels;
+        None where nobody measured it.
       regions: Name of a label or region, and `mean` for the mean over the labels -> scores.
       image: Of photographs whose dataset asks whether there is a defect; None for others.
       reference: Score as the reference computes it, where the profile is `reference` -> value.
@@ -40,6 +43,7 @@ class CaseScores:
     case_id: str
     columns: dict[str, str]
     regions: dict[str, RegionScores]
+    size: float | None = None
     image: ImageScore | None = None
     reference: dict[str, float] = field(default_factory=dict)
 
@@ -60,6 +64,7 @@ def _case(row: Mapping[str, Any]) -> CaseScores:
         case_id=row["case_id"],
         columns=row["columns"],
         regions={name: _region(scores) for name, scores in row["regions"].items()},
+        size=row["size"],
         image=ImageScore(**row["image"]) if row["image"] else None,
         reference=_with_nan(row["reference"]),
     )

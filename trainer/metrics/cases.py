@@ -1,4 +1,4 @@
-"""Scores of many cases: folds put together, slices by a column, and a summary of each."""
+"""Scores of many cases: folds put together, a summary of each region, and bins of cases."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,33 +71,8 @@ def _summarise_region(scores: Sequence[RegionScores], config: StatisticsConfig) 
     )
 
 
-def split(cases: Cases, column: Mapping[str, str]) -> dict[str, Cases]:
-    """Slices the cases by what a column says of them.
-
-    Args:
-      cases: Of one or several folds.
-      column: Case id -> its grade, site, class ...; cases that were not scored may be among them.
-
-    Returns:
-      Value of the column -> its cases; the values as they come in `column`.
-
-    Raises:
-      ValueError: The column lacks a case.
-    """
-    missing = sorted(set(cases) - set(column))
-    if missing:
-        raise ValueError(
-            f"a column must have a value for every case, {len(missing)} have none: {missing[:5]}"
-        )
-    groups: dict[str, dict[str, Mapping[str, RegionScores]]] = {}
-    for case_id, value in column.items():
-        if case_id in cases:
-            groups.setdefault(value, {})[case_id] = cases[case_id]
-    return dict(groups)
-
-
 def bin_values(values: Mapping[str, float], edges: Sequence[float], *, unit: str) -> dict[str, str]:
-    """Makes a column for `split` of a number per case, the bins from the lowest on.
+    """Makes a column to slice cases by of a number per case, the bins from the lowest on.
 
     >>> bin_values({"a": 10.0, "b": 0.5, "c": 9.9}, [1, 10], unit="ml")
     {'b': 'below 1 ml', 'c': '1 to below 10 ml', 'a': '10 ml and more'}

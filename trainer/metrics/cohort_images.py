@@ -3,7 +3,7 @@
 Numbers of different models are not comparable: one may give all images more than another does. So
 images are ranked fold by fold, and AUROC and average precision of several folds are the means of
 theirs, each weighed by its images. TPR and TNR are shares of all images, each of them found or
-passed at the threshold of its fold.
+passed at the threshold of its fold; a table has them at the thresholds of UNet_Industrial, too.
 
 The threshold of a fold is `best_threshold` of the images of the other folds: those that are counted
 have no part in its choice. It is a probability, and the models of a cross-validation were trained
@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.metrics.case_scores import ImageScore
 from trainer.metrics.config import StatisticsConfig
-from trainer.metrics.images import best_threshold, found_images
+from trainer.metrics.images import Detection, best_threshold, count_found, reaches
 from trainer.metrics.ranking import Floats, bootstrap_ranking, rank_images
 from trainer.metrics.summary import Summary, summarise
+from trainer.reference.metrics import THRESHOLDS
 
 Folds = Sequence[Sequence[ImageScore]]
 """The images of every fold."""
@@ -50,7 +52,7 @@ def summarise_images(
 
     Args:
       folds: The images of every fold.
-      thresholds: One per fold; an image is found above it.
+      thresholds: One per fold; an image is found where it reaches it.
       config: Level, draws and seed of the intervals.
 
     Returns:
@@ -58,15 +60,44 @@ def summarise_images(
       have both kinds; in `n_nan` those of the others. `tpr`, `tnr`: over `n` images with and
       without a defect.
     """
-    found: dict[bool, list[float]] = {True: [], False: []}
-    for fold, threshold in zip(folds, thresholds, strict=True):
-        above = found_images([image.score for image in fold], threshold)
-        for image, is_found in zip(fold, above.tolist(), strict=True):
-            found[image.defective].append(float(is_found == image.defective))
+    defective, found = _classify(folds, thresholds)
     return _summarise_ranking(folds, config) | {
-        "tpr": summarise(found[True], config),
-        "tnr": summarise(found[False], config),
+        "tpr": summarise(found[defective].astype(float).tolist(), config),
+        "tnr": summarise((~found[~defective]).astype(float).tolist(), config),
     }
+
+
+def detect_images(folds: Folds, thresholds: Sequence[float]) -> tuple[Detection, ...]:
+    """Images found and missed, over all folds: at each of `THRESHOLDS`, then at those chosen.
+
+    Args:
+      folds: The images of every fold.
+      thresholds: The one that was chosen for each fold. In the table stands their mean, as
+        `mean_threshold` has it.
+
+    Returns:
+      One `Detection` for each threshold; none without an image.
+    """
+    mean = mean_threshold(folds, thresholds)
+    if mean is None:
+        return ()
+    table = [(t, [t] * len(folds), False) for t in THRESHOLDS]
+    return tuple(
+        count_found(*_classify(folds, at), threshold=name, chosen=chosen)
+        for name, at, chosen in [*table, (mean, thresholds, True)]
+    )
+
+
+def _classify(
+    folds: Folds, thresholds: Sequence[float]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of all images of all folds: which are defective, and which are found."""
+    found = [
+        reaches([image.score for image in fold], threshold)
+        for fold, threshold in zip(folds, thresholds, strict=True)
+    ]
+    defective = [image.defective for fold in folds for image in fold]
+    return np.array(defective, bool), np.concatenate(found)
 
 
 def _summarise_ranking(folds: Folds, config: StatisticsConfig) -> dict[str, Summary]:

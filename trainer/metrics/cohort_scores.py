@@ -10,10 +10,17 @@ from typing import Any
 
 from beam_preprocess.case import DatasetInfo
 from trainer.metrics.case_scores import CaseScores, ImageScore
-from trainer.metrics.cases import RegionSummary, pool, summarise_cases
-from trainer.metrics.cohort_images import choose_thresholds, mean_threshold, summarise_images
+from trainer.metrics.cases import RegionSummary, pool, summarise_cases, values_of
+from trainer.metrics.cohort_images import (
+    choose_thresholds,
+    detect_images,
+    mean_threshold,
+    summarise_images,
+)
 from trainer.metrics.config import StatisticsConfig
 from trainer.metrics.definitions import DEFINITIONS, IMAGES, MEAN
+from trainer.metrics.images import Detection
+from trainer.metrics.region_scores import SUMS
 from trainer.metrics.summary import Summary, summarise
 
 DEFAULT_THRESHOLD = 0.5
@@ -31,8 +38,10 @@ class CohortScores:
       regions: Name of a label or region, and `mean` -> its summary.
       images: `auroc`, `average_precision`, and `tpr` and `tnr` at the threshold -> value (`mean`)
         and interval, `n` images; empty where images have no score as a whole. See `cohort_images`.
-      threshold: Probability above which an image is taken for defective; of several folds the mean
-        of theirs, weighed by images; None where images have no score as a whole.
+      threshold: Probability from which on an image is taken for defective; of several folds the
+        mean of theirs, weighed by images; None where images have no score as a whole.
+      detections: Images found and missed at the thresholds of UNet_Industrial, and last at the one
+        above, each image at that of its fold; empty where images have no score as a whole.
       reference: Score as the reference computes it -> its summary; empty in profile `corrected`.
     """
 
@@ -40,6 +49,7 @@ class CohortScores:
     regions: dict[str, RegionSummary]
     images: dict[str, Summary] = field(default_factory=dict)
     threshold: float | None = None
+    detections: tuple[Detection, ...] = ()
     reference: dict[str, Summary] = field(default_factory=dict)
 
     def find(self, name: str) -> Summary | None:
@@ -61,7 +71,7 @@ def score_cohort(
     Args:
       folds: The cases of every fold, each scored by a model of its own.
       config: Level, draws and seed of the intervals.
-      thresholds: Probability above which an image of each fold is taken for defective; None for
+      thresholds: Probability from which on an image of each fold is taken for defective; None for
         those of `fold_thresholds`.
 
     Raises:
@@ -77,14 +87,37 @@ def score_cohort(
         regions=summarise_cases(cases, config),
         images=summarise_images(images, at, config) if any(images) else {},
         threshold=mean_threshold(images, at),
+        detections=detect_images(images, at),
         reference={n: summarise([s[n] for s in reference if n in s], config) for n in names},
     )
+
+
+def find_score(
+    folds: Sequence[Sequence[CaseScores]],
+    name: str,
+    config: StatisticsConfig,
+    *,
+    thresholds: Sequence[float],
+) -> Summary:
+    """Sums up one score as `score_cohort` does all of them; of no case where none has it.
+
+    Args:
+      folds, config, thresholds: As of `score_cohort`.
+      name: `REGION/SCORE` or `images/SCORE`.
+    """
+    region, _, score = name.partition("/")
+    if region == IMAGES:
+        images = _images(folds)
+        found = summarise_images(images, thresholds, config) if any(images) else {}
+        return found.get(score, Summary(n=0, n_nan=0))
+    cases = pool([{c.case_id: c.regions for c in fold} for fold in folds])
+    return summarise([value for _, value in values_of(cases, region, score)], config)
 
 
 def fold_thresholds(
     folds: Sequence[Sequence[CaseScores]], *, default: float = DEFAULT_THRESHOLD
 ) -> list[float]:
-    """Of every fold the probability above which an image is taken for defective.
+    """Of every fold the probability from which on an image is taken for defective.
 
     It is chosen by the images of the other folds: see `cohort_images`.
 
@@ -100,17 +133,21 @@ def _images(folds: Sequence[Sequence[CaseScores]]) -> list[list[ImageScore]]:
 
 
 def score_slices(
-    folds: Sequence[Sequence[CaseScores]], columns: Sequence[str], config: StatisticsConfig
+    folds: Sequence[Sequence[CaseScores]],
+    columns: Sequence[str],
+    config: StatisticsConfig,
+    *,
+    thresholds: Sequence[float] | None = None,
 ) -> dict[str, dict[str, CohortScores]]:
     """Column -> its value -> scores of the cases that have it, at the thresholds of all cases.
 
     Raises:
       ValueError: A case lacks a column, or is in two folds.
     """
-    thresholds = fold_thresholds(folds)
+    at = fold_thresholds(folds) if thresholds is None else thresholds
     return {
         column: {
-            value: score_cohort(part, config, thresholds=thresholds)
+            value: score_cohort(part, config, thresholds=at)
             for value, part in slice_folds(folds, column).items()
         }
         for column in columns
@@ -152,10 +189,10 @@ def score_names(info: DatasetInfo) -> list[str]:
     """
     kinds = ("regions", "volumes") if info.rank == 3 else ("regions",)
     regions = dict.fromkeys([*info.label_names.values(), *info.regions])
-    if info.task != "defects":
-        regions[MEAN] = None
     names = [f"{region}/{score}" for region in regions for score in _names_of(*kinds)]
-    return names + [f"{IMAGES}/{s}" for s in _names_of("images") if info.task == "defects"]
+    if info.task == "defects":
+        return names + [f"{IMAGES}/{score}" for score in _names_of("images")]
+    return names + [f"{MEAN}/{score}" for score in _names_of(*kinds) if score not in SUMS]
 
 
 def _names_of(*kinds: str) -> list[str]:
@@ -177,6 +214,7 @@ def cohort_from_dict(values: Mapping[str, Any]) -> CohortScores:
         },
         images=_summaries(values["images"]),
         threshold=values["threshold"],
+        detections=tuple(Detection(**detection) for detection in values["detections"]),
         reference=_summaries(values["reference"]),
     )
 

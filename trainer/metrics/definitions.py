@@ -17,7 +17,7 @@ class Definition:
 
     Attributes:
       text: A sentence or two.
-      unit: `mm`, `ml`, or empty for a share or a count.
+      unit: `mm`, `ml`, or empty for a share or a count; see `unit_of`.
       best: Where good predictions are: `high`, `low`, at `zero`, or `none` where it is no score.
       of: What has it: the `regions` of every dataset, those of `volumes` alone, or whole `images`
         with and without a defect.
@@ -52,7 +52,7 @@ DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
         "truth_ml": Definition(text="Volume of the truth.", unit="ml", best="none", of="volumes"),
         "hd95": Definition(
             text="95 % of the surface of each of truth and prediction lie within this distance of"
-            " the other; photographs: in pixels.",
+            " the other; where one of them is empty, the penalty.",
             unit="mm",
             best="low",
         ),
@@ -97,3 +97,18 @@ DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
     }
 )
 """Name of a score -> what it is."""
+
+
+def unit_of(score: str, *, rank: int) -> str:
+    """What a score is counted in: `mm`, `pixels`, `ml`, or empty for a share or a count.
+
+    >>> unit_of("hd95", rank=3), unit_of("WT/hd95", rank=2), unit_of("dice", rank=3)
+    ('mm', 'pixels', '')
+
+    Args:
+      score: A key of `DEFINITIONS`, or `REGION/SCORE`; others have no unit.
+      rank: Axes of a case. A photograph says nothing of millimetres: its distances are in pixels.
+    """
+    definition = DEFINITIONS.get(score.rpartition("/")[2])
+    unit = definition.unit if definition else ""
+    return "pixels" if unit == "mm" and rank == 2 else unit

@@ -1,16 +1,15 @@
 """Images found and missed at a threshold, each defective or not, from one number per image.
 
 That number is the largest probability of a pixel (`case_scores.ImageScore`). An image is found
-where its number lies above the threshold. What needs no threshold is in `ranking`; dice and IoU of
-the masks are in `region_scores`.
+where its number is at the threshold or above it, as a pixel is foreground. What needs no threshold
+is in `ranking`; dice and IoU of the masks are in `region_scores`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_curve
 
 from trainer.metrics.ranking import image_arrays
@@ -21,55 +20,55 @@ class Detection:
     """Images found and missed at a threshold.
 
     Attributes:
-      threshold: An image is found above it, not at it.
+      threshold: Images are found from this probability on.
+      chosen: Whether the threshold was chosen for these images, and is not one of the table's.
       tp, fn: Defective images found and missed.
       tn, fp: Images without defect that were passed, and found.
+      tpr: TP / (TP + FN), the recall; None without defective images.
+      tnr: TN / (TN + FP); None where all images are defective.
     """
 
     threshold: float
+    chosen: bool
     tp: int
-    fp: int
-    tn: int
     fn: int
-
-    @property
-    def tpr(self) -> float:
-        """TP / (TP + FN), the recall; NaN without defective images."""
-        return self.tp / (self.tp + self.fn) if self.tp + self.fn else nan
-
-    @property
-    def tnr(self) -> float:
-        """TN / (TN + FP); NaN where all images are defective."""
-        return self.tn / (self.tn + self.fp) if self.tn + self.fp else nan
-
-    @property
-    def precision(self) -> float:
-        """TP / (TP + FP); NaN where nothing is found."""
-        return self.tp / (self.tp + self.fp) if self.tp + self.fp else nan
-
-    @property
-    def f1(self) -> float:
-        """2 TP / (2 TP + FP + FN); NaN where nothing is found and nothing defective."""
-        total = 2 * self.tp + self.fp + self.fn
-        return 2 * self.tp / total if total else nan
+    tn: int
+    fp: int
+    tpr: float | None
+    tnr: float | None
 
 
-def detect(defective: Sequence[bool], scores: Sequence[float], threshold: float) -> Detection:
-    """Counts images above a threshold and not above it. Arguments as of `ranking.image_scores`."""
-    truth, _ = image_arrays(defective, scores)
-    found = found_images(scores, threshold)
+def count_found(
+    defective: NDArray[np.bool_], found: NDArray[np.bool_], *, threshold: float, chosen: bool
+) -> Detection:
+    """Counts images.
+
+    Args:
+      defective: Truth [N].
+      found: What is said of them [N].
+      threshold, chosen: See `Detection`.
+    """
+    tp, fn = int(np.sum(defective & found)), int(np.sum(defective & ~found))
+    tn, fp = int(np.sum(~defective & ~found)), int(np.sum(~defective & found))
     return Detection(
-        threshold=float(threshold),
-        tp=int(np.sum(truth & found)),
-        fp=int(np.sum(~truth & found)),
-        tn=int(np.sum(~truth & ~found)),
-        fn=int(np.sum(truth & ~found)),
+        threshold=threshold,
+        chosen=chosen,
+        tp=tp,
+        fn=fn,
+        tn=tn,
+        fp=fp,
+        tpr=tp / (tp + fn) if tp + fn else None,
+        tnr=tn / (tn + fp) if tn + fp else None,
     )
 
 
-def found_images(scores: Sequence[float], threshold: float) -> NDArray[np.bool_]:
-    """Which images [N] are found: those above the threshold, not those at it."""
-    return np.asarray(scores, np.float64) > threshold
+def reaches(probabilities: ArrayLike, threshold: float) -> NDArray[np.bool_]:
+    """Which probabilities, of pixels or of images, are at the threshold or above it.
+
+    In float32, as the served graph decides which pixels are foreground: so the images that are
+    found at `inference.threshold` are those with a pixel of foreground.
+    """
+    return np.asarray(probabilities, np.float32) >= np.float32(threshold)
 
 
 def best_threshold(defective: Sequence[bool], scores: Sequence[float]) -> float:
@@ -77,7 +76,8 @@ def best_threshold(defective: Sequence[bool], scores: Sequence[float]) -> float:
 
     Youden's index does not depend on how many images are defective, as the F1 score does; in a
     factory that is another share than in a data set. The threshold lies halfway between two numbers
-    of images; of several that are as good the lowest is taken, which misses no more defects.
+    of images, or is the lowest where all are to be found; of several that are as good the lowest is
+    taken, which misses no more defects.
 
     Raises:
       ValueError: All images are defective, or none is.
@@ -88,9 +88,10 @@ def best_threshold(defective: Sequence[bool], scores: Sequence[float]) -> float:
             "a threshold needs images with and without a defect to be chosen by,"
             f" {int(truth.sum())} of {len(truth)} have one: validate on others"
         )
-    fpr, tpr, at_least = roc_curve(truth, values, drop_intermediate=False)
-    index = (tpr - fpr)[:-1]  # the last finds all images
+    fpr, tpr, at_least = roc_curve(truth, values.astype(np.float32), drop_intermediate=False)
+    index = tpr - fpr  # of finding none first, of finding all last: 0 both
     best = len(index) - 1 - int(np.argmax(index[::-1]))
-    if best == 0:  # finds none: at_least is infinite
-        return float(at_least[1])
-    return float(at_least[best] + at_least[best + 1]) / 2
+    lowest_found, highest_passed = at_least[best], at_least[best + 1 : best + 2]
+    halfway = float(np.mean([lowest_found, *highest_passed], dtype=np.float64))
+    # there may be no float32 between the two
+    return float(lowest_found) if np.any(reaches(highest_passed, halfway)) else halfway

@@ -85,7 +85,7 @@ def lesion_scores(
       spacing: Size of a voxel along each axis, in mm.
       empty: What a case without a lesion to score gets: `brats` 1 and 0 mm as above, `nan` none,
         `reference` 0 and the penalty.
-      config: Dilation, ignored volume and penalty.
+      config: Dilation, ignored volume and penalty, that of the grid.
     """
     box = _box(truth | prediction, margin=config.lesion_dilation)
     truth, prediction = truth[box], prediction[box]
@@ -157,7 +157,7 @@ def _score_lesion(
     lesion: Mask, found: Mask, spacing: Sequence[float], config: MetricsConfig
 ) -> Lesion:
     counts = overlap(lesion.view(np.uint8), found.view(np.uint8), [1])
-    distance = hd95(lesion, found, spacing) if counts.prediction else config.hd95_penalty_mm
+    distance = hd95(lesion, found, spacing) if counts.prediction else config.penalty_mm
     return Lesion(
         volume_mm3=counts.truth * prod(spacing),
         found=counts.prediction > 0,
@@ -169,7 +169,7 @@ def _score_lesion(
 def _mean(
     lesions: Sequence[Lesion], *, ignored: int, false: int, empty: str, config: MetricsConfig
 ) -> LesionScores:
-    penalty, total = config.hd95_penalty_mm, len(lesions) + false
+    penalty, total = config.penalty_mm, len(lesions) + false
     if total:
         overlaps = sum(lesion.dice for lesion in lesions) / total
         distance = (sum(lesion.hd95 for lesion in lesions) + false * penalty) / total

@@ -4,7 +4,6 @@ That number is the largest probability of a pixel (`case_scores.ImageScore`).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import nan
 
 import numpy as np
@@ -18,68 +17,20 @@ DRAWN_AT_ONCE = 4_000_000
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A number of all images; NaN throughout where all are defective or none is.
+def rank_images(defective: Sequence[bool], scores: Sequence[float]) -> tuple[float, float]:
+    """AUROC and average precision of images; NaN and NaN where all are defective or none is.
 
-    Attributes:
-      value: Of the images.
-      low, high: Ends of its bootstrap interval.
-    """
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageScores:
-    """What can be said without a threshold.
-
-    Attributes:
-      n, defective: Images, and those with a defect.
-      auroc: Area under the receiver operating characteristic: how often a defective image has a
-        larger number than one without.
-      average_precision: Mean precision over the recalls: sum of (R_n - R_(n-1)) P_n.
-    """
-
-    n: int
-    defective: int
-    auroc: Estimate
-    average_precision: Estimate
-
-
-def image_scores(
-    defective: Sequence[bool], scores: Sequence[float], config: StatisticsConfig
-) -> ImageScores:
-    """AUROC and average precision of all images, with their bootstrap intervals by percentiles.
-
-    The bootstrap draws defective images and others apart, so that every draw has as many of each.
+    The area under the receiver operating characteristic is how often a defective image has a larger
+    number than one without. Average precision is the mean precision over the recalls: the sum of
+    (R_n - R_(n-1)) P_n.
 
     Args:
       defective: Truth of every image.
       scores: Number of every image, larger for defective ones.
-      config: Level, draws and seed of the intervals.
 
     Raises:
       ValueError: Not every image has both.
     """
-    truth, _ = image_arrays(defective, scores)
-    if truth.all() or not truth.any():
-        none = Estimate(value=nan, low=nan, high=nan)
-        areas, precisions = none, none
-    else:
-        drawn = bootstrap_ranking(defective, scores, config)
-        area, precision = rank_images(defective, scores)
-        areas = _estimate(area, drawn[:, 0], config)
-        precisions = _estimate(precision, drawn[:, 1], config)
-    return ImageScores(
-        n=len(truth), defective=int(truth.sum()), auroc=areas, average_precision=precisions
-    )
-
-
-def rank_images(defective: Sequence[bool], scores: Sequence[float]) -> tuple[float, float]:
-    """AUROC and average precision of images; NaN and NaN where all are defective or none is."""
     truth, values = image_arrays(defective, scores)
     if truth.all() or not truth.any():
         return nan, nan
@@ -89,7 +40,11 @@ def rank_images(defective: Sequence[bool], scores: Sequence[float]) -> tuple[flo
 def bootstrap_ranking(
     defective: Sequence[bool], scores: Sequence[float], config: StatisticsConfig
 ) -> Floats:
-    """AUROC and average precision [draws, 2] of draws from images of both kinds."""
+    """AUROC and average precision [draws, 2] of draws from images of both kinds.
+
+    Defective images and others are drawn apart, so that every draw has as many of each. Arguments
+    as of `rank_images`; there are images of both kinds.
+    """
     return np.concatenate([*_bootstrap(*image_arrays(defective, scores), config)])
 
 
@@ -102,11 +57,6 @@ def image_arrays(
             f"every image must have a truth and a score, got {len(defective)} and {len(scores)}"
         )
     return np.asarray(defective, bool), np.asarray(scores, np.float64)
-
-
-def _estimate(value: float, drawn: Floats, config: StatisticsConfig) -> Estimate:
-    low, high = np.quantile(drawn, [(1 - config.level) / 2, (1 + config.level) / 2])
-    return Estimate(value=float(value), low=float(low), high=float(high))
 
 
 def _bootstrap(

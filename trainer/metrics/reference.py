@@ -19,6 +19,7 @@ from beam_preprocess.crop import Box, uncrop
 from trainer.reference.metrics import (
     LABELS,
     crop_and_pad,
+    image_rates,
     threshold_scores,
     to_classes,
     volume_scores,
@@ -52,7 +53,8 @@ def reference_scores(
       Scans with the labels of BraTS: `TumorCore` ... `WholeTumor`, see `volume_scores`. Photographs
       with defects: `IoU_THS_0.05` ..., `IoU_THS_0.05_always_empty` ..., the same of a prediction
       without any defect, and of defective ones `IoU_THS_0.05_defective` ..., so that there is a
-      mean of theirs alone. Others have no reference: empty.
+      mean of theirs alone; `TPR_THS_0.05` ... or `TNR_THS_0.05` ..., see `image_rates`. Others have
+      no reference: empty.
     """
     if info.task == "defects":
         mask = (truth != info.label_values[0]).astype(np.float32)
@@ -88,4 +90,4 @@ def industrial_scores(
     empty = threshold_scores(mask, np.zeros_like(mask))
     beside = {f"{name}_always_empty": value for name, value in empty.items()}
     defective = {f"{name}_defective": value for name, value in scores.items() if np.any(mask > 0)}
-    return scores | beside | defective
+    return scores | beside | defective | image_rates(mask, probability)

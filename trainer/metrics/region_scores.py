@@ -15,6 +15,11 @@ from trainer.metrics.surfaces import surface_scores
 from trainer.metrics.voxels import Emptiness, emptiness, voxel_scores
 from trainer.overlap import Overlap, overlap
 
+SUMS = frozenset(
+    {"volume_difference_ml", "truth_ml", "lesions_found", "lesions_missed", "lesions_false"}
+)
+"""Scores that count something: a mean over labels, of half a lesion say, has no meaning."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RegionScores:
@@ -56,7 +61,8 @@ def score_case(
       info: Labels and regions of the dataset.
       spacing: Size of a voxel along each axis, in mm (1 for photographs).
       empty: Key of `overlap.EMPTY_SCORES`.
-      config: Of surfaces and lesions.
+      config: Of surfaces and lesions, with the penalty of the whole grid where this is a part:
+        see `MetricsConfig.for_grid`.
 
     Returns:
       Name of a label or region -> its scores, and `mean` -> the mean over the labels; without it
@@ -70,6 +76,7 @@ def score_case(
             f"spacing must have a size for each of the {truth.ndim} axes, got {tuple(spacing)}"
         )
     groups = {name: (value,) for value, name in info.label_names.items()} | info.regions
+    config = config.for_grid(truth.shape, spacing)
     scores = {
         values: score_region(
             np.isin(truth, [*values]),
@@ -80,22 +87,28 @@ def score_case(
         )
         for values in {frozenset(values) for values in groups.values()}  # WT is WholeTumor: once
     }
-    if info.task == "defects":
-        without = {v: s for v, s in scores.items() if not s.counts.truth}
-        scores |= {v: replace(s, values={}, lesions=()) for v, s in without.items()}
-    named = {name: scores[frozenset(values)] for name, values in groups.items()}
     if info.task == "defects":  # one label: there is nothing to take the mean of
-        return named
+        return {name: _of_defects(scores[frozenset(values)]) for name, values in groups.items()}
+    named = {name: scores[frozenset(values)] for name, values in groups.items()}
     return named | {MEAN: mean_scores([named[name] for name in info.label_names.values()])}
 
 
+def _of_defects(scores: RegionScores) -> RegionScores:
+    """Without values where the image has no defect: the counts say what was made up."""
+    return scores if scores.counts.truth else replace(scores, values={}, lesions=())
+
+
 def mean_scores(labels: Sequence[RegionScores]) -> RegionScores:
-    """The mean over the labels of every score that all of them have.
+    """The mean over the labels of every score that all of them have, `SUMS` left out.
 
     Labels whose score is NaN are left out; the mean is NaN where all are. Its counts are the sums
     over the labels.
     """
-    shared = [n for n in labels[0].values if all(n in label.values for label in labels)]
+    shared = [
+        name
+        for name in labels[0].values
+        if name not in SUMS and all(name in label.values for label in labels)
+    ]
     return RegionScores(
         counts=Overlap(
             intersection=sum(label.counts.intersection for label in labels),

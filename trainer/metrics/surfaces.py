@@ -52,21 +52,21 @@ def surface_scores(
 ) -> dict[str, float]:
     """`hd95` in mm, and `surface_dice`: the share of both surfaces within the tolerance, 0 to 1.
 
-    Where only one is empty they are `config.hd95_penalty_mm` (BraTS: 374) and 0; where both are,
+    Where only one is empty they are `config.penalty_mm` (BraTS: 374) and 0; where both are,
     the policy decides.
 
     Args:
       truth, prediction: [X, Y, Z] or [H, W].
       spacing: Size of a voxel along each axis, in mm; None counts in pixels.
       empty: Key of `overlap.EMPTY_SCORES`.
-      config: Tolerance and penalty.
+      config: Tolerance and penalty, that of the grid: see `MetricsConfig.for_grid`.
     """
     has_truth, has_prediction = bool(truth.any()), bool(prediction.any())
     if not has_truth and not has_prediction:
-        distance = empty_hd95(empty=empty, penalty_mm=config.hd95_penalty_mm)
+        distance = empty_hd95(empty=empty, penalty_mm=config.penalty_mm)
         return {"hd95": distance, "surface_dice": EMPTY_SCORES[empty]}
     if not has_truth or not has_prediction:
-        return {"hd95": config.hd95_penalty_mm, "surface_dice": 0.0}
+        return {"hd95": config.penalty_mm, "surface_dice": 0.0}
     sizes = (1.0,) * truth.ndim if spacing is None else tuple(spacing)
     distances = surface_distance.compute_surface_distances(truth, prediction, sizes)
     agreed = surface_distance.compute_surface_dice_at_tolerance(

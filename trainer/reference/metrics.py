@@ -31,7 +31,6 @@ SNAKE_CASE: Mapping[str, str] = MappingProxyType(
 )
 """Name of a score -> its name since February 2022."""
 DICE_EPSILON = 1e-5
-SOFT_DICE_EPSILON = 1e-6
 LOGIT_THRESHOLD = 0.5
 """On the logit: a probability of 1 / (1 + exp(-0.5)) = 0.6225 (Cerebras modelzoo)."""
 THRESHOLDS = (0.05, 0.125, 0.25, 0.5, 0.75, 0.85, 0.95, 0.99)
@@ -173,21 +172,6 @@ def confusion_scores(matrix: NDArray[np.int64]) -> dict[str, float]:
     }
 
 
-def soft_dice(truth: NDArray[np.floating], probability: NDArray[np.floating]) -> float:
-    """Mean over classes, background among them, of the soft dice of an image (UNet_Medical, TF2).
-
-    (2 sum(p t) + 1e-6) / (sum(p^2) + sum(t^2) + 1e-6): the `eval_dice_score` there.
-
-    Args:
-      truth: One-hot [*S, K].
-      probability: [*S, K].
-    """
-    axes = tuple(range(truth.ndim - 1))
-    shared = np.sum(truth * probability, axes, dtype=np.float64)
-    total = np.sum(truth**2 + probability**2, axes, dtype=np.float64)
-    return float(np.mean((2 * shared + SOFT_DICE_EPSILON) / (total + SOFT_DICE_EPSILON)))
-
-
 def threshold_scores(
     mask: NDArray[np.floating], probability: NDArray[np.floating]
 ) -> dict[str, float]:
@@ -209,32 +193,22 @@ def threshold_scores(
     return scores
 
 
-def image_confusion(defective: Sequence[bool], scores: Sequence[float]) -> dict[str, list[float]]:
-    """Images found and missed at each of `THRESHOLDS`, and the rates (NVIDIA UNet_Industrial).
+def image_rates(mask: NDArray[np.floating], probability: NDArray[np.floating]) -> dict[str, float]:
+    """Whether an image is classified rightly at each of `THRESHOLDS` (NVIDIA UNet_Industrial).
+
+    It is found where its largest probability lies above the threshold, not at it.
 
     Args:
-      defective: Truth of every image.
-      scores: Largest probability of a pixel of every image.
+      mask: [H, W], 0 to 1, with soft edges; any pixel above 0 is a defect.
+      probability: [H, W].
 
     Returns:
-      `Confusion_Matrix_TP`, `_TN`, `_FP`, `_FN`, `TPR` = TP / (TP + FN) and `TNR` = TN / (TN + FP);
-      a rate is NaN where there is no such image.
+      Of a defective image `TPR_THS_0.05` ..., of another `TNR_THS_0.05` ...: 1 or 0, so that the
+      means over images are TP / (TP + FN) and TN / (TN + FP), as the reference prints them.
     """
-    truth = np.asarray(defective, bool)[:, None]
-    found = np.asarray(scores, np.float32)[:, None] > np.asarray(THRESHOLDS, np.float32)
-    counts = {
-        "TP": np.sum(truth & found, axis=0),
-        "TN": np.sum(~truth & ~found, axis=0),
-        "FP": np.sum(~truth & found, axis=0),
-        "FN": np.sum(truth & ~found, axis=0),
+    largest, defective = np.float32(np.max(probability)), bool(np.any(mask > 0))
+    kind = "TPR" if defective else "TNR"
+    return {
+        f"{kind}_THS_{threshold}": float((largest > np.float32(threshold)) == defective)
+        for threshold in THRESHOLDS
     }
-    rates = {
-        "TPR": _share(counts["TP"], counts["FN"]),
-        "TNR": _share(counts["TN"], counts["FP"]),
-    }
-    return {f"Confusion_Matrix_{name}": value.tolist() for name, value in counts.items()} | rates
-
-
-def _share(hits: NDArray[np.int64], misses: NDArray[np.int64]) -> list[float]:
-    pairs = zip(hits.tolist(), misses.tolist(), strict=True)
-    return [h / (h + m) if h + m else float("nan") for h, m in pairs]

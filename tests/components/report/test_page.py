@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from components.report.content import ReportData
-from components.report.page import MOST_BYTES, check_size, render_page, replace_lineage
+from components.report.page import render_page, replace_lineage
 from components.report.result import read_result
+from trainer.metrics.cohort_scores import score_cohort
+from trainer.metrics.summary import Summary
 
+from ..cases import photograph
 from ..report_samples import (
     DICE,
+    STATISTICS,
     TEXTS,
     make_folds,
     make_lineage,
@@ -61,7 +65,7 @@ def test_force_is_said_loudly(data):
 
 
 def test_rules_with_bounds_and_values(data):
-    rule = {"score": "WT/hd95", "slice": "stratum=LGG", "on": "worst-fold", "bound": 2.0}
+    rule = {"score": "WT/hd95", "slice": "stratum=LGG", "of": "worst-fold", "bound": 2.0}
     rule |= {"value": None, "n": 0, "passed": False, "sentence": "no value"}
     text = text_of(render_page(with_gate(data, rules=[rule])))
     assert "HD95 of WT (mm) stratum=LGG worst fold 2.000 \N{EN DASH} 0 No" in text
@@ -73,6 +77,17 @@ def test_scores_slices_and_empty_cases(data):
     assert re.search(r"WT 0\.800 ± 0\.112 [\d.]+ to [\d.]+, n = 4 0\.800", text)
     assert "HGG 0.900 n = 2 1.000 n = 2" in text
     assert "ET 4 0 0 4" in text and "a case scores the best value (evaluation.empty: brats)" in text
+
+
+def test_images_found_and_missed_at_thresholds(data):
+    images = [photograph("good", 0.3, defective=False), photograph("bad", 0.9, defective=True)]
+    photos = score_cohort([images], STATISTICS)
+    own = {"images": photos.images, "threshold": photos.threshold, "detections": photos.detections}
+    scores = replace(data.result.scores, **own)
+    text = text_of(render_page(replace(data, result=replace(data.result, scores=scores))))
+    assert "0.25 1.000 0.000 1 0 0 1 0.5 1.000 1.000 1 0 1 0" in text
+    assert "0.5, chosen 1.000 1.000 1 0 1 0" in text
+    assert "Defect missed" not in text_of(render_page(data))
 
 
 def test_every_term_has_its_definition_on_the_page(data):
@@ -167,10 +182,17 @@ def test_links_lead_to_sections_and_ids_are_there_once(data):
     assert len(ids) == len(set(ids))
 
 
-def test_a_page_that_is_too_large_is_refused():
-    assert check_size("x" * 10) == "x" * 10
-    with pytest.raises(RuntimeError, match="must be below 15,000,000 bytes, this one has"):
-        check_size("x" * (MOST_BYTES + 1))
+def test_distances_of_photographs_are_in_pixels(data):
+    html = render_page(replace(data, info=replace(data.info, rank=2)))
+    assert "HD95 (pixels)" in html and "(mm)" not in html
+
+
+def test_reference_scores_say_what_they_are_not(data):
+    scores = replace(data.result.scores, reference={"MeanDice": Summary(n=4, n_nan=0, mean=0.5)})
+    text = text_of(render_page(replace(data, result=replace(data.result, scores=scores))))
+    assert "As the reference systems score a case" in text
+    assert "every case counts, and counts once" in text
+    assert "python -m trainer --profile reference does that too" in text
 
 
 def test_predictions_that_were_not_kept(tmp_path: Path):

@@ -1,17 +1,21 @@
 """Tables: their cells as a reader sees them."""
 
+from dataclasses import replace
+
 from beam_preprocess.datasets.brats import BRATS
 from components.report import tables
 from components.report.result import read_result
 from components.report.words import apart, define_regions, full_name, number, sort_regions
 from components.web import DASH
+from trainer.metrics.case_scores import ImageScore
 from trainer.metrics.cohort_scores import cohort_to_dict, score_cohort
 
-from ..report_samples import STATISTICS, make_folds, make_result
+from ..cases import photograph
+from ..report_samples import STATISTICS, make_case, make_folds, make_result
 
 
 def test_table_per_score_with_all_cases_and_folds():
-    dice, hd95 = tables.fold_tables(read_result(make_result()))
+    dice, hd95 = tables.fold_tables(read_result(make_result()), rank=3)
     assert (dice.key, dice.name, hd95.name) == ("dice", "Dice", "HD95 (mm)")
     assert dice.heads == ("All cases", "Median", "Fold 0", "Fold 1")
     assert [row.key for row in dice.rows] == ["WT", "ET"]
@@ -23,7 +27,7 @@ def test_table_per_score_with_all_cases_and_folds():
 
 
 def test_score_without_a_value_is_a_dash_that_counts():
-    hd95 = tables.fold_tables(read_result(make_result()))[1]
+    hd95 = tables.fold_tables(read_result(make_result()), rank=3)[1]
     assert [c.text for c in hd95.rows[1].cells] == [DASH] * 4
     assert hd95.rows[1].cells[0].below == "n = 0, 4 without"
 
@@ -40,11 +44,13 @@ def test_empty_cases_are_counted():
 
 
 def test_cases_worst_first():
-    table = tables.case_table(make_folds(), "WT/dice")
+    table = tables.case_table(make_folds(), "WT/dice", rank=3)
     assert table.heads == ("Fold", "stratum", "Dice WT", "Dice ET")
     assert [r.name for r in table.rows] == ["d", "c", "b", "a"]
     assert [c.text for c in table.rows[0].cells] == ["1", "LGG", "0.650", "1.000"]
-    assert [r.name for r in tables.case_table(make_folds(), "WT/hd95").rows] == ["d", "c", "b", "a"]
+    by_distance = tables.case_table(make_folds(), "WT/hd95", rank=2)
+    assert [r.name for r in by_distance.rows] == ["d", "c", "b", "a"]
+    assert by_distance.heads[-1] == "HD95 (pixels) ET"
 
 
 def test_baseline_beside_the_new_model():
@@ -53,16 +59,50 @@ def test_baseline_beside_the_new_model():
         for dice in ({"a": 0.5, "b": 0.7}, {"a": 0.6, "b": 0.8})
     )
     baseline = {"version": "17", "scores": old, "new_scores": new}
-    table = tables.baseline_table(read_result(make_result(baseline=baseline)))
+    table = tables.baseline_table(read_result(make_result(baseline=baseline)), rank=3)
     assert [c.text for c in table.rows[0].cells] == ["0.700", "0.600"]
-    assert tables.baseline_table(read_result(make_result())) is None
+    assert tables.baseline_table(read_result(make_result()), rank=3) is None
     unfair = baseline | {"scores": None}
-    assert tables.baseline_table(read_result(make_result(baseline=unfair))) is None
+    assert tables.baseline_table(read_result(make_result(baseline=unfair)), rank=3) is None
+
+
+def test_baseline_of_whole_images():
+    """Where images choose the model there is a row per score of images, none per region."""
+
+    def side(*scores: float) -> dict:
+        images = [ImageScore(score=s, defective=i > 1) for i, s in enumerate(scores)]
+        cases = [make_case(f"i{i}", 0.5, image=image) for i, image in enumerate(images)]
+        return cohort_to_dict(score_cohort([cases], STATISTICS))
+
+    old, new = side(0.1, 0.6, 0.4, 0.9), side(0.1, 0.2, 0.8, 0.9)
+    result = make_result(baseline={"version": "17", "scores": old, "new_scores": new})
+    result["deploy"]["select"] = "images/auroc"
+    table = tables.baseline_table(read_result(result), rank=2)
+    assert table.name == "Scores of whole images"
+    rows = {row.key: (row.name, *(c.text for c in row.cells)) for row in table.rows}
+    assert rows["auroc"] == ("AUROC", "1.000", "0.750")
+    assert rows["tpr"] == ("True positive rate", "1.000", "0.500")
+    assert list(rows) == ["auroc", "average_precision", "tpr", "tnr"]
 
 
 def test_no_tables_of_images_and_references_without_their_scores():
     result = read_result(make_result())
     assert tables.image_table(result) is None and tables.reference_table(result) is None
+    assert tables.detection_table(result) is None
+
+
+def test_images_found_at_thresholds():
+    """At 0.25 both defective ones of 0.3 and 0.9 are found, and one of 0.1 and 0.6 is passed."""
+    fold = [
+        *(photograph(f"good-{p}", p, defective=False) for p in (0.1, 0.6)),
+        *(photograph(f"bad-{p}", p, defective=True) for p in (0.3, 0.9)),
+    ]
+    result = replace(read_result(make_result()), scores=score_cohort([fold], STATISTICS))
+    table = tables.detection_table(result)
+    assert [r.name for r in table.rows][2:4] == ["0.25", "0.5"]
+    assert [c.text for c in table.rows[2].cells] == ["1.000", "0.500", "2", "0", "1", "1"]
+    assert table.rows[-1].name == "0.5, chosen"
+    assert len(table.heads) == 6
 
 
 def test_numbers_have_as_many_decimals_as_tell_something():
@@ -75,10 +115,12 @@ def test_numbers_have_as_many_decimals_as_tell_something():
 
 
 def test_names():
-    assert full_name("WT/dice") == "Dice of WT"
-    assert full_name("WT/hd95") == "HD95 of WT (mm)"
-    assert full_name("mean/dice") == "Dice, mean of labels"
-    assert full_name("images/auroc") == "AUROC of images"
+    assert full_name("WT/dice", rank=3) == "Dice of WT"
+    assert full_name("WT/hd95", rank=3) == "HD95 of WT (mm)"
+    assert full_name("defect/hd95", rank=2) == "HD95 of defect (pixels)"
+    assert full_name("mean/dice", rank=3) == "Dice, mean of labels"
+    assert full_name("images/auroc", rank=2) == "AUROC of images"
+    assert full_name("IoU/reference", rank=2) == "IoU, as the reference systems score it"
     assert sort_regions(["mean", "zeta", "ET", "WT"]) == ["WT", "ET", "zeta", "mean"]
 
 

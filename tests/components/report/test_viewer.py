@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         find_chromium() is None,
-        reason="there is no Chromium (Debian: apt-get install chromium)",
+        reason="there is no Chromium: tools/add_chromium.sh installs it",
     ),
 ]
 AXIAL = ".plane[data-plane=axial]"

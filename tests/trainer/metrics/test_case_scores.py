@@ -22,7 +22,11 @@ SCAN = CaseScores(
     reference={"TumorCore": 0.25},
 )
 PHOTO = CaseScores(
-    case_id="a", columns={}, regions={}, image=ImageScore(score=0.1 + 0.2, defective=True)
+    size=12.5,
+    case_id="a",
+    columns={},
+    regions={},
+    image=ImageScore(score=0.1 + 0.2, defective=True),
 )
 
 

@@ -1,10 +1,10 @@
-"""Folds put together, slices and bins of cases."""
+"""Folds put together, and bins of cases."""
 
 from math import nan
 
 import pytest
 
-from trainer.metrics.cases import bin_values, pool, split, summarise_cases, values_of
+from trainer.metrics.cases import bin_values, pool, summarise_cases, values_of
 from trainer.metrics.config import StatisticsConfig
 from trainer.metrics.region_scores import RegionScores
 from trainer.overlap import Overlap
@@ -56,20 +56,6 @@ def test_no_cases_have_no_summary() -> None:
     assert summarise_cases({}, CONFIG) == {}
 
 
-def test_slices() -> None:
-    cases = {"a": case(0.2), "b": case(0.4), "c": case(0.9)}
-    slices = split(cases, {"c": "HGG", "a": "LGG", "x": "LGG", "b": "HGG"})
-    assert {name: list(part) for name, part in slices.items()} == {"HGG": ["c", "b"], "LGG": ["a"]}
-    assert slices["LGG"]["a"] is cases["a"]
-    means = {n: summarise_cases(p, CONFIG)["WT"].scores["dice"].mean for n, p in slices.items()}
-    assert means == {"HGG": pytest.approx(0.65), "LGG": 0.2}
-
-
-def test_a_column_must_have_every_case() -> None:
-    with pytest.raises(ValueError, match=r"for every case, 1 have none: \['b'\]"):
-        split({"a": case(1), "b": case(1)}, {"a": "HGG"})
-
-
 def test_bins_by_size_in_their_order() -> None:
     column = bin_values({"a": 10, "b": nan, "c": 0.5, "d": 1, "e": 9.9}, [1, 10], unit="ml")
     assert list(column.items()) == [
@@ -79,8 +65,6 @@ def test_bins_by_size_in_their_order() -> None:
         ("a", "10 ml and more"),
         ("b", "unknown"),
     ]
-    slices = split({case_id: {} for case_id in column}, column)
-    assert list(slices) == ["below 1 ml", "1 to below 10 ml", "10 ml and more", "unknown"]
 
 
 @pytest.mark.parametrize("edges", [[], [2, 1], [1, 1]])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import nan
 
+import numpy as np
 import pytest
 
 from beam_preprocess.datasets.brats import BRATS
@@ -21,7 +22,7 @@ from trainer.metrics.cohort_scores import (
     slice_folds,
 )
 from trainer.metrics.config import StatisticsConfig
-from trainer.metrics.ranking import image_scores
+from trainer.metrics.ranking import bootstrap_ranking
 from trainer.metrics.region_scores import RegionScores
 from trainer.metrics.summary import Summary
 from trainer.overlap import Overlap
@@ -84,8 +85,8 @@ def test_a_threshold_is_chosen_by_the_other_folds() -> None:
     assert fold_thresholds(FOLDS) == pytest.approx([0.75, 0.15])
     scores = score_cohort(FOLDS, CONFIG)
     tpr, tnr = scores.images["tpr"], scores.images["tnr"]
-    assert (tpr.mean, tpr.n) == (pytest.approx(2 / 3), 3)  # above 0.75 one of two; above 0.15 one
-    assert (tnr.mean, tnr.n) == (0.5, 4)  # both of fold 0; above 0.15 both of fold 1 are taken
+    assert (tpr.mean, tpr.n) == (pytest.approx(2 / 3), 3)  # from 0.75 one of two; from 0.15 one
+    assert (tnr.mean, tnr.n) == (0.5, 4)  # both of fold 0; from 0.15 both of fold 1 are taken
     assert scores.threshold == pytest.approx((4 * 0.75 + 3 * 0.15) / 7)
 
 
@@ -100,9 +101,43 @@ def test_one_fold_has_the_threshold_that_is_given() -> None:
     given = score_cohort(one, CONFIG, thresholds=[0.25])
     assert given.threshold == 0.25
     assert (given.images["tpr"].mean, given.images["tnr"].mean) == (0.5, 0.5)
-    interval = image_scores([False, False, True, True], [0.1, 0.3, 0.2, 0.9], CONFIG).auroc
+    drawn = bootstrap_ranking([False, False, True, True], [0.1, 0.3, 0.2, 0.9], CONFIG)
+    interval = np.quantile(drawn[:, 0], [0.025, 0.975])
     auroc = given.images["auroc"]
-    assert (auroc.mean, auroc.low, auroc.high) == (interval.value, interval.low, interval.high)
+    assert (auroc.mean, [auroc.low, auroc.high]) == (0.75, pytest.approx(interval.tolist()))
+
+
+def test_an_image_at_the_threshold_is_found() -> None:
+    at = score_cohort([FOLDS[0]], CONFIG, thresholds=[0.2])
+    assert (at.images["tpr"].mean, at.images["tnr"].mean) == (1.0, 0.5)
+
+
+def test_images_at_the_thresholds_of_the_reference_and_the_one_chosen() -> None:
+    """Good ones have 0.1, 0.3 | 0.6, 0.7, defective ones 0.2, 0.9 | 0.8."""
+    found = score_cohort(FOLDS, CONFIG).detections
+    assert [d.threshold for d in found[:-1]] == [0.05, 0.125, 0.25, 0.5, 0.75, 0.85, 0.95, 0.99]
+    assert [(d.tp, d.fn) for d in found[:-1]] == [
+        *((3, 0), (3, 0), (2, 1), (2, 1), (2, 1), (1, 2), (0, 3), (0, 3))
+    ]
+    assert [(d.tn, d.fp) for d in found[:-1]] == [
+        *((0, 4), (1, 3), (1, 3), (2, 2), (4, 0), (4, 0), (4, 0), (4, 0))
+    ]
+    assert [d.chosen for d in found] == [False] * 8 + [True]
+    assert (found[2].tpr, found[2].tnr) == (2 / 3, 1 / 4)
+
+
+def test_the_chosen_threshold_in_the_table_is_each_folds_own() -> None:
+    """0.75 and 0.15: of fold 0 both good ones are passed, of fold 1 both are taken."""
+    scores = score_cohort(FOLDS, CONFIG)
+    chosen = scores.detections[-1]
+    assert (chosen.tp, chosen.fn, chosen.tn, chosen.fp) == (2, 1, 2, 2)
+    assert (chosen.threshold, chosen.tpr) == (scores.threshold, scores.images["tpr"].mean)
+
+
+def test_slices_have_tables_of_their_images() -> None:
+    second = score_slices(FOLDS, ["kind"], CONFIG)["kind"]["1"].detections
+    assert {(d.tp + d.fn, d.tn + d.fp) for d in second} == {(1, 2)}
+    assert score_cohort([[case("a", 1.0)]], CONFIG).detections == ()
 
 
 def test_folds_with_images_of_one_kind() -> None:
@@ -151,7 +186,8 @@ def test_scores_survive_json(folds: list[list[CaseScores]]) -> None:
 
 def test_names_of_scans() -> None:
     names = score_names(BRATS)
-    assert len(names) == len(set(names)) == 8 * 14
+    assert len(names) == len(set(names)) == 7 * 14 + 9
+    assert not {"mean/lesions_missed", "mean/truth_ml", "mean/volume_difference_ml"} & {*names}
     assert {"WT/dice", "TumorCore/lesion_hd95", "mean/surface_dice", "ET/truth_ml"} <= {*names}
     assert not [n for n in names if n.startswith("images/")]
 

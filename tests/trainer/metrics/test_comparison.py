@@ -22,15 +22,35 @@ def run(*dice: float, region: str = "WT", score: str = "dice"):
 
 
 def test_by_hand() -> None:
-    """B - A: 1, 2, -3, 0; the NaN is no pair, and A's last case neither."""
-    a, b = run(1, 2, 3, 4, 5, 6), run(2, 4, 0, 4, nan)
+    """B - A: 1, 2, -3, 0; two of none are no pair, and A's last case neither."""
+    a, b = run(1, 2, 3, 4, nan, 6), run(2, 4, 0, 4, nan)
     found = compare(a, b, CONFIG, region="WT", score="dice")
     assert found.difference.mean == 0
     assert found.difference.median == 0.5
-    assert (found.difference.n, found.unpaired) == (4, 2)
+    assert (found.difference.n, found.rightly_empty, found.unpaired) == (4, 0, 1)
     assert (found.higher, found.lower, found.same) == (2, 1, 1)
     # ranks 1, 2 against 3: as even as can be
     assert found.p == 1.0
+
+
+@pytest.mark.parametrize(("score", "worst", "mean"), [("dice", 0.0, -0.5), ("hd95", 374.0, 187.0)])
+def test_what_is_rightly_empty_in_one_run_alone_is_the_best(
+    score: str, worst: float, mean: float
+) -> None:
+    """B finds something in the second case, where nothing is: it has the worst value, A none."""
+    a, b = run(0.5, nan, nan, score=score), run(0.5, worst, nan, score=score)
+    found = compare(a, b, CONFIG, region="WT", score=score)
+    assert (found.difference.mean, found.difference.n) == (mean, 2)
+    assert (found.rightly_empty, found.unpaired) == (1, 0)
+    back = compare(b, a, CONFIG, region="WT", score=score)
+    assert (back.difference.mean, back.rightly_empty) == (-mean, 1)
+
+
+def test_relative_volumes_have_no_best_value() -> None:
+    """Without a truth they have none, whatever is predicted."""
+    sides = (run(nan, 0.5, score="volume_difference"), run(0.25, 0.25, score="volume_difference"))
+    found = compare(*sides, CONFIG, region="WT", score="volume_difference")
+    assert (found.difference.n, found.rightly_empty, found.unpaired) == (1, 0, 1)
 
 
 def test_the_other_way_round() -> None:

@@ -7,11 +7,29 @@ from trainer.metrics.config import MetricsConfig, StatisticsConfig
 
 def test_the_defaults_are_those_of_brats_2023_for_gliomas() -> None:
     config = MetricsConfig()
-    assert (config.lesion_dilation, config.lesion_ignored_mm3, config.hd95_penalty_mm) == (
-        3,
-        50,
-        374,
-    )
+    assert (config.lesion_dilation, config.lesion_ignored_mm3, config.penalty_mm) == (3, 50, 374)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "penalty"),
+    [
+        ((240, 240, 155), (1, 1, 1), 374),  # the diagonal is 373.0
+        ((30, 40, 0), (1, 1, 1), 374),
+        ((300, 400, 0), (1, 1, 1), 500),
+        ((30, 40, 120), (10, 10, 1), 514.2),
+        ((30, 40), (1, 1), 50),
+        ((512, 512), (1, 1), 724.1),
+    ],
+)
+def test_penalty_is_no_less_than_any_distance(shape, spacing, penalty) -> None:
+    """A defect that is missed must not score better than one found in the wrong corner."""
+    found = MetricsConfig(lesion_dilation=1).for_grid(shape, spacing)
+    assert found.penalty_mm == pytest.approx(penalty, abs=0.05)
+    assert found.lesion_dilation == 1
+
+
+def test_penalty_that_is_given_holds_in_every_grid() -> None:
+    assert MetricsConfig(hd95_penalty_mm=9).for_grid((512, 512), (1, 1)).penalty_mm == 9
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from trainer.metrics.config import StatisticsConfig
-from trainer.metrics.ranking import image_scores, weighted_ranking
+from trainer.metrics.ranking import bootstrap_ranking, rank_images, weighted_ranking
 
 CONFIG = StatisticsConfig(resamples=300)
 DEFECTIVE = [True, False, True, False, False]
@@ -22,10 +22,7 @@ def test_by_hand() -> None:
     From the highest down: 0.9 is defective (recall 1/2, precision 1), 0.5 is not, and at 0.4 come
     one of each (recall 1, precision 2/4): 1/2 * 1 + 1/2 * 2/4.
     """
-    scores = image_scores(DEFECTIVE, SCORES, CONFIG)
-    assert (scores.n, scores.defective) == (5, 2)
-    assert scores.auroc.value == pytest.approx(4.5 / 6)
-    assert scores.average_precision.value == pytest.approx(0.75)
+    assert rank_images(DEFECTIVE, SCORES) == pytest.approx((4.5 / 6, 0.75))
 
 
 def test_weights_are_images_drawn_several_times() -> None:
@@ -54,38 +51,38 @@ def test_draws_score_as_scikit_learn_does(seed: int, n: int) -> None:
         np.testing.assert_allclose(row, expected)
 
 
-def test_the_interval_holds_the_value_and_is_the_same_again() -> None:
+def test_the_value_lies_among_the_draws_which_are_the_same_again() -> None:
     rng = np.random.default_rng(0)
     truth = rng.random(80) < 0.3
     values = rng.random(80) + 0.4 * truth
-    scores = image_scores(truth, values, CONFIG)
-    for estimate in (scores.auroc, scores.average_precision):
-        assert 0 < estimate.low < estimate.value < estimate.high <= 1
-    assert scores == image_scores(truth, values, CONFIG)
-    narrow = image_scores(truth, values, StatisticsConfig(resamples=300, level=0.5)).auroc
-    assert scores.auroc.low < narrow.low < narrow.high < scores.auroc.high
-    assert image_scores(truth, values, StatisticsConfig(resamples=300, seed=1)) != scores
+    drawn = bootstrap_ranking(truth, values, CONFIG)
+    assert drawn.shape == (300, 2)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    for column, value in enumerate(rank_images(truth, values)):
+        assert 0 < low[column] < value < high[column] <= 1
+    np.testing.assert_array_equal(bootstrap_ranking(truth, values, CONFIG), drawn)
+    other = bootstrap_ranking(truth, values, StatisticsConfig(resamples=300, seed=1))
+    assert np.any(other != drawn)
 
 
 def test_draws_in_parts_are_as_many(monkeypatch) -> None:
     monkeypatch.setattr("trainer.metrics.ranking.DRAWN_AT_ONCE", 35)  # 7 draws of 5 images
-    parts = image_scores(DEFECTIVE, SCORES, CONFIG).auroc
-    assert 0 <= parts.low < parts.high == 1
+    drawn = bootstrap_ranking(DEFECTIVE, SCORES, CONFIG)
+    assert drawn.shape == (300, 2)
+    assert 0 <= drawn[:, 0].min() < drawn[:, 0].max() == 1
 
 
 def test_a_perfect_ranking_has_no_width() -> None:
-    scores = image_scores([True, False, True], [0.9, 0.1, 0.8], CONFIG)
-    for estimate in (scores.auroc, scores.average_precision):
-        assert (estimate.value, estimate.low, estimate.high) == (1, 1, 1)
+    images = [True, False, True], [0.9, 0.1, 0.8]
+    assert rank_images(*images) == (1, 1)
+    assert np.all(bootstrap_ranking(*images, CONFIG) == 1)
 
 
 @pytest.mark.parametrize("defective", [[True, True], [False, False], []])
 def test_one_kind_of_images_has_no_value(defective: list[bool]) -> None:
-    scores = image_scores(defective, [0.5] * len(defective), CONFIG)
-    assert scores.n == len(defective)
-    assert isnan(scores.auroc.value) and isnan(scores.average_precision.high)
+    assert all(isnan(value) for value in rank_images(defective, [0.5] * len(defective)))
 
 
 def test_every_image_needs_a_score() -> None:
     with pytest.raises(ValueError, match="a truth and a score, got 2 and 1"):
-        image_scores([True, False], [0.5], CONFIG)
+        rank_images([True, False], [0.5])

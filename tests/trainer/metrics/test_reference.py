@@ -47,10 +47,24 @@ def test_images_of_dagm_class_1() -> None:
     assert means["IoU_THS_0.75_always_empty"] == pytest.approx(504 / 575, abs=1e-5)
 
 
+def test_rates_of_images_are_those_of_the_reference() -> None:
+    """Two defective images with 0.97 and 0.3, two others with 0.6 and 0.05, which is not above."""
+    made = [(defect(1), 0.97), (defect(1), 0.3), (CLEAN, 0.6), (CLEAN, 0.05)]
+    images = [
+        case(n, industrial_scores(mask, np.full_like(CLEAN, p))) for n, (mask, p) in enumerate(made)
+    ]
+    found = score_cohort([images], CONFIG).reference
+    at = (0.05, 0.125, 0.25, 0.5, 0.75, 0.85, 0.95, 0.99)
+    assert [found[f"TPR_THS_{t}"].mean for t in at] == [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0]
+    assert [found[f"TNR_THS_{t}"].mean for t in at] == [0.5, 0.5, 0.5, 0.5, 1, 1, 1, 1]
+    assert found["TPR_THS_0.5"].n == found["TNR_THS_0.5"].n == 2
+
+
 def test_without_defects() -> None:
     images = [case(0, industrial_scores(CLEAN, CLEAN))]
     scores = score_cohort([images], CONFIG).reference
-    assert len(scores) == 16 and "IoU_THS_0.5_defective" not in scores
+    assert len(scores) == 24 and "IoU_THS_0.5_defective" not in scores
+    assert scores["TNR_THS_0.05"].mean == 1 and "TPR_THS_0.05" not in scores
     assert scores["IoU_THS_0.5"].mean == scores["IoU_THS_0.5_always_empty"].mean == 1
 
 
@@ -110,5 +124,5 @@ def test_a_photograph_has_the_always_empty_score_beside() -> None:
     scores = reference_scores(mask, probability, DAGM, **place)
     assert scores["IoU_THS_0.5"] == pytest.approx((4 + E) / (6 + E))
     assert scores["IoU_THS_0.5_always_empty"] == pytest.approx(E / (4 + E))
-    assert len(scores) == 24
+    assert len(scores) == 32
     assert reference_scores(mask, probability, SEVERSTAL, **place) == {}

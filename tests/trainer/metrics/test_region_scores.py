@@ -11,7 +11,7 @@ from beam_preprocess.datasets.brats import BRATS
 from beam_preprocess.datasets.dagm import DAGM
 from trainer.metrics.config import MetricsConfig
 from trainer.metrics.definitions import DEFINITIONS
-from trainer.metrics.region_scores import RegionScores, mean_scores, score_case
+from trainer.metrics.region_scores import SUMS, RegionScores, mean_scores, score_case
 from trainer.metrics.surfaces import surface_scores
 from trainer.overlap import EMPTY_SCORES, Overlap
 
@@ -87,7 +87,7 @@ def test_the_mean_is_over_the_labels() -> None:
     assert mean.counts == Overlap(intersection=16, truth=48, prediction=32)
     assert mean.values["dice"] == pytest.approx((0.5 + 0) / 2)
     assert mean.values["hd95"] == pytest.approx((scores["TumorCore"].values["hd95"] + 374) / 2)
-    assert list(mean.values) == list(scores["WT"].values)
+    assert list(mean.values) == [n for n in scores["WT"].values if n not in SUMS]
     assert (mean.lesions, mean.empty) == ((), "none")
 
 
@@ -95,7 +95,6 @@ def test_the_mean_of_nothing_is_none() -> None:
     nothing = np.zeros((3, 3, 3), np.uint8)
     values = score(nothing, nothing, empty="nan")["mean"].values
     assert np.isnan([values["dice"], values["hd95"], values["lesion_dice"]]).all()
-    assert values["truth_ml"] == 0
 
 
 def test_scores_that_not_all_labels_have_are_left_out() -> None:
@@ -110,10 +109,18 @@ def test_scores_that_not_all_labels_have_are_left_out() -> None:
 @given(seed=st.integers(0, 10_000))
 def test_truth_as_prediction_is_perfect_everywhere(seed: int) -> None:
     truth = brain(seed)
-    for scores in score(truth, truth.copy(), spacing=(1, 2, 0.5)).values():
+    for name, scores in score(truth, truth.copy(), spacing=(1, 2, 0.5)).items():
+        less = SUMS if name == "mean" else set()
         assert {n for n, v in scores.values.items() if v == 1} >= PERFECT
-        assert {n for n, v in scores.values.items() if v == 0} >= ZERO
-        assert set(scores.values) == PERFECT | ZERO | NO_MATTER
+        assert {n for n, v in scores.values.items() if v == 0} >= ZERO - less
+        assert set(scores.values) == (PERFECT | ZERO | NO_MATTER) - less
+
+
+def test_the_mean_of_counts_and_volumes_has_no_meaning() -> None:
+    """Half a lesion, or the mean of volumes of which two make one tumour."""
+    values = score(brain(0), brain(1))["mean"].values
+    assert {"dice", "hd95", "volume_difference", "lesion_dice", "lesion_hd95"} <= set(values)
+    assert not {n for n in values if n.endswith("_ml") or n.startswith("lesions_")}
 
 
 @settings(deadline=None, max_examples=10)
@@ -126,7 +133,8 @@ def test_truth_and_prediction_exchanged(seed: int) -> None:
         for same in ("dice", "iou", "hd95", "surface_dice"):
             assert a[same] == pytest.approx(b[same])
         assert a["precision"] == b["recall"]
-        assert a["volume_difference_ml"] == -b["volume_difference_ml"]
+        if name != "mean":
+            assert a["volume_difference_ml"] == -b["volume_difference_ml"]
 
 
 @pytest.mark.parametrize("empty", ["brats", "nan", "reference"])

@@ -1,6 +1,6 @@
 """The references' scores, by hand: a volume of 12 voxels, an image of 6 pixels."""
 
-from math import exp, isnan
+from math import exp
 
 import numpy as np
 import pytest
@@ -10,11 +10,10 @@ from trainer.reference.metrics import (
     SNAKE_CASE,
     confusion_scores,
     crop_and_pad,
-    image_confusion,
+    image_rates,
     mean_of_batches,
     pixel_confusion,
     smoothed_dice,
-    soft_dice,
     threshold_scores,
     to_classes,
     volume_scores,
@@ -141,15 +140,6 @@ def test_a_class_that_is_nowhere_is_left_out() -> None:
     assert list(scores.values()) == pytest.approx([4 / 9, 2 / 5, 4 / 5, 4 / 5])
 
 
-def test_soft_dice_counts_the_background() -> None:
-    truth = np.array([[[1.0, 0.0], [0.0, 1.0]]])
-    probability = np.array([[[0.8, 0.2], [0.4, 0.6]]])
-    # background: 2 * 0.8 / (0.64 + 0.16 + 1); foreground: 2 * 0.6 / (0.04 + 0.36 + 1)
-    background = (1.6 + 1e-6) / (1.8 + 1e-6)
-    foreground = (1.2 + 1e-6) / (1.4 + 1e-6)
-    assert soft_dice(truth, probability) == pytest.approx((background + foreground) / 2)
-
-
 def test_iou_that_is_a_dice_cuts_both_at_the_threshold() -> None:
     probability = np.array([[0.9, 0.9, 0.2], [0.2, 0.0, 0.9]], np.float32)
     scores = threshold_scores(MASK, probability)
@@ -167,20 +157,15 @@ def test_an_image_without_defect_and_finding_scores_one() -> None:
 
 
 def test_images_found_and_missed() -> None:
-    made = image_confusion([True, True, False, False], [0.97, 0.3, 0.6, 0.05])
-    # thresholds 0.05, 0.125, 0.25, 0.5, 0.75, 0.85, 0.95, 0.99; above, not at, is found
-    assert made["Confusion_Matrix_TP"] == [2, 2, 2, 1, 1, 1, 1, 0]
-    assert made["Confusion_Matrix_FN"] == [0, 0, 0, 1, 1, 1, 1, 2]
-    assert made["Confusion_Matrix_FP"] == [1, 1, 1, 1, 0, 0, 0, 0]
-    assert made["Confusion_Matrix_TN"] == [1, 1, 1, 1, 2, 2, 2, 2]
-    assert made["TPR"] == [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0]
-    assert made["TNR"] == [0.5, 0.5, 0.5, 0.5, 1, 1, 1, 1]
-
-
-def test_a_rate_of_no_images_is_none() -> None:
-    made = image_confusion([True], [0.9])
-    assert all(isnan(rate) for rate in made["TNR"])
-    assert made["TPR"][:2] == [1, 1]
+    """Largest 0.75: above 0.5, and at 0.75, which is not above it."""
+    probability = np.array([[0.1, 0.75]], np.float32)
+    defect, clean = np.array([[0.0, 0.1]]), np.zeros((1, 2))
+    found, alarm = image_rates(defect, probability), image_rates(clean, probability)
+    at = ("0.05", "0.125", "0.25", "0.5", "0.75", "0.85", "0.95", "0.99")
+    assert list(found) == [f"TPR_THS_{t}" for t in at]
+    assert list(alarm) == [f"TNR_THS_{t}" for t in at]
+    assert list(found.values()) == [1, 1, 1, 1, 0, 0, 0, 0]
+    assert list(alarm.values()) == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
 def test_smoothed_dice_of_nothing() -> None:
