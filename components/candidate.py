@@ -12,7 +12,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import io_utils, path_utils
 
 from beam_preprocess.atomic import write_text
-from components.artifacts import Artifacts, fold_inputs, read_json
+from components.artifacts import Artifacts, fold_inputs
 from components.evaluation_files import read_cases
 from components.file_names import CANDIDATE
 from components.gate import best_fold, make_evidence
@@ -21,6 +21,11 @@ from components.origin import make_origin, write_origin
 from trainer.ensemble import export_ensemble
 from trainer.metrics.config import StatisticsConfig
 from trainer.model_folder import TRAINING_CASES
+from trainer.training_cases import (
+    join_training_cases,
+    read_training_cases,
+    training_cases_to_json,
+)
 
 _MEANS_ALONE = StatisticsConfig(resamples=1)
 """The best fold has the best mean, whatever its interval is."""
@@ -61,15 +66,17 @@ class CandidateExecutor(base_executor.BaseExecutor):
         output = Path(_uri(output_dict, "model"))
         model = Path(path_utils.serving_model_dir(str(output)))
         _write_model([path_utils.serving_model_path(uri) for uri in sources], model)
-        trained = _join_training(sources)
+        told = [read_training_cases(Path(uri) / TRAINING_CASES) for uri in sources]
+        trained = join_training_cases(told)
         origin = make_origin(
             exec_properties["key"],
             mode,
             folds=members,
-            names=[*trained["cases"], *trained["groups"]],
+            names=[*trained.cases, *trained.groups],
+            contents=trained.contents,
         )
         write_origin(origin, model)
-        write_text(output / TRAINING_CASES, json.dumps(trained, indent=1))
+        write_text(output / TRAINING_CASES, training_cases_to_json(trained))
         deploy = {"mode": mode, "select": exec_properties["select"], "folds": members}
         write_text(output / CANDIDATE, json.dumps(deploy | {"best_fold": best}, indent=1))
 
@@ -84,12 +91,6 @@ def _write_model(sources: Sequence[str], target: Path) -> None:
         io_utils.copy_dir(sources[0], str(target))
     else:
         export_ensemble(sources, str(target))
-
-
-def _join_training(models: Sequence[str]) -> dict[str, list[str]]:
-    """All cases and groups that any of the models was trained on."""
-    trained = [read_json(uri, TRAINING_CASES) for uri in models]
-    return {n: sorted({name for t in trained for name in t[n]}) for n in ("cases", "groups")}
 
 
 class Candidate(base_component.BaseComponent):

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from beam_preprocess.nifti import write_nifti
 from beam_preprocess.records import RawRecord
 from beam_preprocess.validation import require
 from components.file_names import PICTURES, PREDICTIONS
+from components.model import Model
 from components.pictures import write_picture
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores, ImageScore
@@ -52,18 +52,6 @@ class Scoring:
     info: DatasetInfo
     config: EvaluationConfig
     profile: str = "corrected"
-
-
-class Model(Protocol):
-    """What `trainer.serving.LoadedModel` does; shapes as there."""
-
-    def predict(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
-        """Segments one raw case."""
-
-    def predict_probabilities(
-        self, image: NDArray[np.generic]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Segments one raw case and tells the probabilities."""
 
 
 def score_record(
@@ -158,14 +146,18 @@ def _size_bin(record: RawRecord, truth: NDArray[np.uint8], scoring: Scoring) -> 
     return bin_values({record.case_id: size}, edges, unit=unit)[record.case_id]
 
 
+def own_columns(info: DatasetInfo) -> tuple[str, ...]:
+    """The columns of the cases of a dataset that need no case table."""
+    return ("stratum", "size", *(("class",) if info.task == "defects" else ()))
+
+
 def check_slices(config: EvaluationConfig, info: DatasetInfo, case_table: str) -> None:
     """Raises ValueError unless cases will have the columns that scores are to be sliced by.
 
     A table that cannot be read here, on the machine that compiles, is left to the run.
     """
-    own = ["stratum", "size", *(["class"] if info.task == "defects" else [])]
     try:
-        known = [*own, *(column_names(case_table) if case_table else [])]
+        known = [*own_columns(info), *(column_names(case_table) if case_table else [])]
     except (OSError, ValueError, csv.Error):
         return
     wrong = [name for name in config.slices if name not in known]
