@@ -152,7 +152,7 @@ def _summary(specs: Mapping[Path, ServingSpec], model: Path, *, told: bool, hash
     else:
         silent = next(path for path in specs if joined_origin([path]) is None)
         lines.append(
-            f"trained   not told: {silent} has neither {TRAINING_CASES} beside it nor {ORIGIN} in it"
+            f"trained   not told: {silent} has no {TRAINING_CASES} beside it and no {ORIGIN} in it"
         )
     lines.append(f"use it    unet-tfx predict --model {model.parent} --input CASES --output LABELS")
     return "\n".join(lines)

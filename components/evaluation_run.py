@@ -4,7 +4,7 @@ A case that cannot be read or scored is told at the end, and does not stop the o
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,38 +86,39 @@ def check_model(model: "LoadedModel", cases: LabelledCases) -> Training:
             f" run were; {str(model.path)!r} does not: score it on the split test or on other data,"
             " or take the model of the fold's Trainer or of `unet-tfx train`"
         )
-    contents = {c: cases.content_of(c) for c in _known_by_name(seen, cases)}
-    _refuse_seen(seen, cases, contents)
-    return Training(seen=seen, words=_training_words(seen, contents))
-
-
-def _known_by_name(seen: Sequence[Seen], cases: LabelledCases) -> Iterator[str]:
-    """The cases whose name or patient the model knows."""
-    for case_id, group in cases.groups.items():
-        if why_seen(seen, case_id, group=group, content=""):
-            yield case_id
-
-
-def _refuse_seen(
-    seen: Sequence[Seen], cases: LabelledCases, contents: Mapping[str, str | None]
-) -> None:
-    """Raises ValueError where the model has seen some of the cases with these contents."""
-    reasons = {
-        case_id: why_seen(seen, case_id, group=cases.groups[case_id], content=content)
-        for case_id, content in contents.items()
-        if content is not None  # what cannot be read is not scored either
-    }
-    if wrong := [f"{case_id} ({why})" for case_id, why in reasons.items() if why]:
-        more = f" and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
+    namesakes, wrong = _look_up(seen, cases)
+    if wrong:
+        more = " or more" if len(wrong) == _TOLD else ""
         raise ValueError(
             "a model must not be scored on cases or patients that it was trained on,"
-            f" {len(wrong)} of split {cases.split} are: {', '.join(wrong[:_TOLD])}{more}:"
-            " score it on other cases; if it is another patient of the same name, give the patient"
-            " another one in data.case_table"
+            f" {len(wrong)}{more} of split {cases.split} are: {', '.join(wrong)}: score it on other"
+            " cases; if it is another patient of the same name, give the patient another one in"
+            " data.case_table"
         )
+    return Training(seen=seen, words=_training_words(seen, namesakes))
 
 
-def _training_words(seen: Sequence[Seen], contents: Mapping[str, str | None]) -> str:
+def _look_up(seen: Sequence[Seen], cases: LabelledCases) -> tuple[list[str], list[str]]:
+    """Of the cases whose name or patient the model knows, those that show something else, and those
+    that it was trained on, with the reason; after a few of these, no more are looked up.
+    """
+    namesakes, wrong = [], []
+    for case_id, group in cases.groups.items():
+        if not why_seen(seen, case_id, group=group, content=""):
+            continue
+        content = cases.content_of(case_id)
+        if content is None:  # what cannot be read is not scored either
+            continue
+        if why := why_seen(seen, case_id, group=group, content=content):
+            wrong.append(f"{case_id} ({why})")
+        else:
+            namesakes.append(case_id)
+        if len(wrong) == _TOLD:
+            break
+    return namesakes, wrong
+
+
+def _training_words(seen: Sequence[Seen], namesakes: Sequence[str]) -> str:
     """What is known of the training, where no case was refused."""
     if not seen:
         return (
@@ -126,12 +127,11 @@ def _training_words(seen: Sequence[Seen], contents: Mapping[str, str | None]) ->
         )
     by = "name, patient and image" if all(one.contents for one in seen) else "name and patient"
     words = f"no case that was scored was in the training of the model, by {by}"
-    same = sorted(c for c, content in contents.items() if content)
-    if same:
-        more = f" and {len(same) - _TOLD} more" if len(same) > _TOLD else ""
+    if namesakes:
+        more = f" and {len(namesakes) - _TOLD} more" if len(namesakes) > _TOLD else ""
         words += (
-            f"; {len(same)} have the name of one that was, and another image:"
-            f" {', '.join(same[:_TOLD])}{more}"
+            f"; {len(namesakes)} have the name of one that was, and another image:"
+            f" {', '.join(namesakes[:_TOLD])}{more}"
         )
     return words
 
