@@ -103,7 +103,7 @@ def test_what_is_printed() -> None:
     )
     lines = result_text(options, listed, done, "not told").splitlines()
     assert lines[:3] == [
-        "        dice     std    95 % interval  n",
+        "          dice     std    95 % interval  n",
         "------  ------  ------  ---------------  -",
         "defect  0.7500  0.2500  0.5000 - 1.0000  2",
     ]
