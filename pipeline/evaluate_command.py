@@ -1,7 +1,7 @@
 """`unet-tfx evaluate`: scores of an exported model on labelled cases, of a run or in raw files."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +21,7 @@ from trainer.config import EvaluationConfig
 if TYPE_CHECKING:
     from components.evaluation_run import Evaluated
     from components.labelled_cases import LabelledCases, Source
+    from trainer.metrics.cohort_scores import CohortScores
 
 Config = TypeVar("Config")
 
@@ -159,7 +160,8 @@ def result_text(
       done: What came out.
       training: Whether the model was trained on the cases, in words.
     """
-    rows = _tables(done, options.evaluation.statistics.level) if done.scores else []
+    level = options.evaluation.statistics.level
+    rows = _tables(done.scores, done.slices, level) if done.scores else []
     failed = [f"  {n}. {case}: {why}" for n, (case, why) in enumerate(done.failures.items(), 1)]
     listed = len({*cases.groups, *cases.failures})
     return "\n".join(
@@ -176,12 +178,14 @@ def result_text(
     )
 
 
-def _tables(done: "Evaluated", level: float) -> list[str]:
+def _tables(
+    scores: "CohortScores", slices: Mapping[str, Mapping[str, "CohortScores"]], level: float
+) -> list[str]:
     """Scores of all cases, and of each part of them."""
     from trainer.metrics.cohort_scores import cohort_to_dict
 
     parts = {
-        column: {value: cohort_to_dict(scores) for value, scores in values.items()}
-        for column, values in done.slices.items()
+        column: {value: cohort_to_dict(part) for value, part in values.items()}
+        for column, values in slices.items()
     }
-    return score_lines(cohort_to_dict(done.scores), [], level=level) + slice_lines(parts)
+    return score_lines(cohort_to_dict(scores), [], level=level) + slice_lines(parts)
