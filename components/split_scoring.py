@@ -7,9 +7,10 @@ from typing import Any
 
 from beam_preprocess.record_files import read_records
 from beam_preprocess.records import RawRecord, decode_raw
-from components.case_scoring import Columns, Model, Scoring, score_record, write_case
+from components.case_scoring import Columns, Scoring, score_record, write_case
 from components.evaluation_files import check_counts
 from components.file_names import COHORT, COHORT_STATISTICS, read_json
+from components.model import Model
 from components.sizes import with_size_bin
 from trainer.metrics.case_scores import CaseScores
 from trainer.model_folder import TRAINING_CASES
@@ -76,8 +77,16 @@ def read_columns(examples: Path) -> dict[str, Columns]:
 
 def groups_of(examples: Path) -> dict[str, str]:
     """Case id -> its patient (group)."""
-    statistics = read_json(str(examples), COHORT_STATISTICS)["case_statistics"]
-    return {s["case_id"]: s["group"] for s in statistics}
+    return {s["case_id"]: s["group"] for s in _statistics(examples)}
+
+
+def contents_of(examples: Path) -> dict[str, str]:
+    """Case id -> hash of its image; empty where the run did not write it."""
+    return {s["case_id"]: s.get("content", "") for s in _statistics(examples)}
+
+
+def _statistics(examples: Path) -> list[dict[str, Any]]:
+    return read_json(str(examples), COHORT_STATISTICS)["case_statistics"]
 
 
 def check_unseen(examples: str, model: str, split: str) -> None:
