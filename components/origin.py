@@ -32,8 +32,8 @@ class Origin:
     Attributes:
       key: Hash of all that decided the model: data, code, config.
       mode: `best-fold`, `ensemble` or `refit`.
-      image_threshold: Probability from which on an image is taken for defective, chosen by the images
-        of the cross-validation; None where images have no score as a whole.
+      image_threshold: Probability from which on an image is taken for defective, chosen by the
+        images of the cross-validation; None where images have no score as a whole.
       folds: The folds whose models are in it; none are in a refit.
       salt: Of the hashes.
       trained_on: Hashes of the ids of all cases and groups that it was trained on, sorted.

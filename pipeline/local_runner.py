@@ -125,7 +125,10 @@ def _summarise(
         blessed=gate["blessed"],
         forced=gate["forced"],
         reasons=gate["reasons"],
-        **{name: result[name] for name in ("scores", "folds", "slices", "cases", "gate", "deploy")},
+        **{
+            name: result[name]
+            for name in ("scores", "folds", "slices", "cases", "gate", "test", "deploy")
+        },
         level=config.evaluation.statistics.level,
         cohort_statistics=str(Path(nodes["CaseGen"].outputs["examples"]) / COHORT_STATISTICS),
         model=str(ensure_served(chosen, serving)) if pushed else None,

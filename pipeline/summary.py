@@ -31,9 +31,11 @@ class Summary:
         `bound`, `value`, `n`, `passed` and `sentence`; `baseline`: null, or the comparison with the
         deployed model: `version`, `split` (`test` or `folds`), `held_out` cases, how many of them
         it has `seen`, `n` compared, its `scores` and the `new_scores` on those, their paired
-        `difference`, `max_drop`, `same` (weights), and the `reason` why they are not comparable.
-      deploy: `mode`, `select`, `best_fold`, and `folds`: those whose models are in what is
-        deployed.
+        `difference`, cases that one of them has no value of (`rightly_empty`: it counts as the
+        best; `unpaired`), `max_drop`, and the `reason` why they are not comparable.
+      test: `n` and `scores` of the cases of `test`, scored by the model to be deployed, or None.
+      deploy: `mode`, `select`, `best_fold`, `folds`: those whose models are in what is deployed,
+        and `image_threshold`: from which probability on it takes an image for defective, or null.
       level: Of the intervals.
       cohort_statistics: JSON file with the statistics of every case (`check --against`).
       model: The pushed model, or None.
@@ -52,6 +54,7 @@ class Summary:
     slices: dict[str, dict[str, Any]]
     cases: dict[str, Any]
     gate: dict[str, Any]
+    test: dict[str, Any] | None
     deploy: dict[str, Any]
     level: float
     cohort_statistics: str

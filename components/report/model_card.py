@@ -225,12 +225,17 @@ def _limits(data: ReportData) -> Iterable[str]:
             "The best of several folds is chosen by the scores that are shown, so that its own are"
             " better than new cases will have; the means over all folds are the honest estimate."
         )
-    else:
+    elif data.result.test is None:
         yield (
             f"What is deployed ({deploy.mode}) was not scored itself: the scores are those of the"
             " models of the folds, each on cases that it had not seen."
         )
-    if not data.result.counts.test:
+    if data.result.test is None:
         yield "There is no held-out test set: all scores are those of the cross-validation."
+    else:
+        yield (
+            f"The model itself was scored on {data.result.test.n:,} held-out test cases; all"
+            " other scores are those of the models of the folds, each on cases it had not seen."
+        )
     if data.data.warnings:
         yield f"CaseGen warned of {len(data.data.warnings):,} oddities in the data."

@@ -79,12 +79,14 @@ class RunResult:
       scores: Of all cases.
       folds: Of every fold, in order.
       slices: Column -> its value -> scores of the cases that have it.
+      test: Of the cases of `test`, scored by the model to be deployed; None where there are none.
       counts, gate, deploy: See there.
     """
 
     scores: CohortScores
     folds: tuple[CohortScores, ...]
     slices: Mapping[str, Mapping[str, CohortScores]]
+    test: CohortScores | None
     counts: Counts
     gate: Gate
     deploy: Deploy
@@ -100,6 +102,7 @@ def read_result(content: Mapping[str, Any]) -> RunResult:
             column: {value: cohort_from_dict(scores) for value, scores in values.items()}
             for column, values in content["slices"].items()
         },
+        test=cohort_from_dict(content["test"]["scores"]) if content["test"] else None,
         counts=Counts(**{name: cases[name] for name in Counts.__dataclass_fields__}),
         gate=Gate(
             blessed=gate["blessed"],

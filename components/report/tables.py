@@ -189,9 +189,38 @@ def detection_table(result: RunResult) -> Table | None:
         )
         for found in result.scores.detections
     )
-    rates = (score_name("tpr"), score_name("tnr"))
+    rates = (SCORE_NAMES["tpr"], SCORE_NAMES["tnr"])
     heads = (*rates, "Defect found", "Defect missed", "No defect, passed", "No defect, found")
     return Table(key="detections", name="Images found at thresholds", heads=heads, rows=rows)
+
+
+def test_table(result: RunResult, *, rank: int) -> Table | None:
+    """Scores of the model to be deployed on `test`, a row per region, or images as a whole.
+
+    None where no case is held out as `test`.
+    """
+    if result.test is None:
+        return None
+    found, score = result.test, result.deploy.select.partition("/")[2]
+    if result.deploy.select.partition("/")[0] == IMAGES:
+        names = {f"{IMAGES}/{s}": SCORE_NAMES.get(s, s) for s in sort_scores(found.images)}
+        rows = tuple(_test_row(s.partition("/")[2], n, found, (s,)) for s, n in names.items())
+        return Table(key="test", name="Score", heads=("All images",), rows=rows)
+    regions = sort_regions(found.regions)
+    scores = [s for s in scores_of(found) if s in ("dice", "hd95", score)]
+    rows = tuple(_test_row(r, region_name(r), found, [f"{r}/{s}" for s in scores]) for r in regions)
+    heads = tuple(score_name(s, rank=rank) for s in scores)
+    return Table(key="test", name="Region", heads=heads, rows=rows)
+
+
+def _test_row(key: str, shown: str, scores: CohortScores, names: Sequence[str]) -> Row:
+    cells = [(scores.find(name), name.partition("/")[2]) for name in names]
+    none = Cell(text=DASH)
+    return Row(
+        key=key,
+        name=shown,
+        cells=tuple(none if found is None else overall(found, score) for found, score in cells),
+    )
 
 
 def reference_table(result: RunResult) -> Table | None:

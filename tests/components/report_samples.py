@@ -66,6 +66,7 @@ def make_result(folds: list[list[CaseScores]] | None = None, **gate: Any) -> dic
     rule |= {"n": 4, "passed": True, "sentence": sentence}
     verdict = {"blessed": True, "forced": False, "reasons": [sentence], "rules": [rule]}
     result = {
+        "test": None,
         "folds": [
             {"fold": i, "n": len(f), "scores": cohort_to_dict(score_cohort([f], STATISTICS))}
             for i, f in enumerate(folds)

@@ -138,7 +138,7 @@ def test_executor_scores_every_case_of_the_fold(run):
 
 
 def test_executor_scores_images(run):
-    """The defective one has 0.9, the others 0.4. From what on they are found is not decided here."""
+    """The defective one has 0.9, the others 0.4. Which of them are found is not decided here."""
     dark, bright = np.full((2, 3, 1), 90, np.uint8), np.full((2, 3, 1), 200, np.uint8)
     clean = (dark, np.zeros((2, 3), np.uint8))
     out = run({"a": (bright, MASK), "b": clean, "c": clean}, info=DAGM, profile="reference")

@@ -16,6 +16,7 @@ SUMMARY = Summary(
     scores=SCORES,
     folds=[{"fold": 0, "n": 3, "scores": SCORES}, {"fold": 1, "n": 1, "scores": SCORES}],
     slices={},
+    test=None,
     cases={"listed": 7, "scored": 4, "excluded": 1, "test": 2},
     gate={},
     deploy={"mode": "best-fold", "select": "WT/dice", "folds": [1], "best_fold": 1},

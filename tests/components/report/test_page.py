@@ -72,6 +72,29 @@ def test_rules_with_bounds_and_values(data):
     assert "A run without rules is never blessed" in text_of(render_page(with_gate(data, rules=[])))
 
 
+def test_why_there_is_no_deployed_model_beside_it(data):
+    """None but this one, or nobody asked."""
+    rule = {"score": "WT/dice", "slice": "", "of": "drop", "bound": 0.0}
+    rule |= {"value": None, "n": 0, "passed": True, "sentence": "none"}
+    none = "No other model is deployed that this one could be compared with."
+    unasked = "was not compared with the one that is deployed (gate.max_drop: null)."
+    text = text_of(render_page(with_gate(data, rules=[rule])))
+    assert none in text and unasked not in text
+    text = text_of(render_page(data))
+    assert unasked in text and none not in text
+
+
+def test_own_scores_on_test(data):
+    assert "Held-out test cases The model to be deployed" not in text_of(render_page(data))
+    assert "There is no held-out test set" in text_of(render_page(data))
+    result = make_result()
+    result |= {"test": result["folds"][0], "deploy": result["deploy"] | {"mode": "refit"}}
+    text = text_of(render_page(replace(data, result=read_result(result))))
+    assert "over 2 test cases and 95% interval" in text
+    assert "The model itself was scored on 2 held-out test cases" in text
+    assert "was not scored itself" not in text
+
+
 def test_scores_slices_and_empty_cases(data):
     text = text_of(render_page(data))
     assert re.search(r"WT 0\.800 ± 0\.112 [\d.]+ to [\d.]+, n = 4 0\.800", text)
