@@ -107,7 +107,7 @@ def test_what_is_printed() -> None:
         "------  ------  ------  ---------------  -",
         "defect  0.7500  0.2500  0.5000 - 1.0000  2",
     ]
-    assert lines[6].split() == ["AUROC", "1.0000", "-", "3"]
+    assert lines[6].split() == ["AUROC", "1.0000", "1.0000", "-", "1.0000", "3"]
     assert lines[-12:-6] == [
         "",
         "dice by camera  defect   AUROC  n",
