@@ -17,6 +17,7 @@ from components.bad_cases import BAD_CASE, why_bad
 from components.case_scoring import Scoring, own_columns, score_record, write_case
 from components.evaluation_files import versions, write_cases, write_evaluation, write_scores
 from components.labelled_cases import LabelledCases
+from components.origin import image_threshold
 from components.seen_cases import Seen, read_seen, why_seen
 from components.sizes import with_size_bin
 from trainer.metrics.case_scores import CaseScores
@@ -189,7 +190,7 @@ def evaluate(
     scored, failures = _score_cases(model, cases, scoring, output, training=training)
     if not scored:
         return Evaluated(cases=(), scores=None, slices={}, failures=failures)
-    thresholds = [model.spec.inference.threshold]
+    thresholds = [image_threshold(model.path, model.spec)]
 
     def sum_up(part: Sequence[CaseScores]) -> CohortScores:
         return score_cohort([part], config.statistics, thresholds=thresholds)

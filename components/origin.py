@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_preprocess.atomic import write_text
+from trainer.model_folder import ServingSpec
 
 ORIGIN = "assets.extra/origin.json"
 """In the folder of a SavedModel."""
@@ -111,6 +112,18 @@ def read_origin(model: Path) -> Origin | None:
         return _from_values(json.loads((model / ORIGIN).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def image_threshold(model: Path, spec: ServingSpec) -> float:
+    """Probability from which on a model takes an image for defective.
+
+    Args:
+      model: The SavedModel, whose origin tells what was chosen by the cross-validation.
+      spec: What it was exported with: its threshold of a pixel counts where nothing was chosen.
+    """
+    origin = read_origin(model)
+    chosen = origin.image_threshold if origin else None
+    return spec.inference.threshold if chosen is None else chosen
 
 
 def _from_values(values: Mapping[str, Any]) -> Origin:
