@@ -148,8 +148,8 @@ def find_difference(old: Evidence, new: Evidence, score: str) -> Difference:
     """New minus old over the cases of both."""
     region, _, name = score.partition("/")
     if region != IMAGES:
-        a, b = _regions(old), _regions(new)
-        found = compare(a, b, old.statistics, region=region, score=name)
+        sides = _regions(old), _regions(new)
+        found = compare(*sides, old.statistics, region=region, score=name)
         counts = {"rightly_empty": found.rightly_empty, "unpaired": found.unpaired}
         return Difference(summary=found.difference, **counts)
     before, after = old.find(score), new.find(score)
