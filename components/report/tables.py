@@ -189,7 +189,7 @@ def detection_table(result: RunResult) -> Table | None:
         )
         for found in result.scores.detections
     )
-    rates = (score_name("tpr"), score_name("tnr"))
+    rates = (SCORE_NAMES["tpr"], SCORE_NAMES["tnr"])
     heads = (*rates, "Defect found", "Defect missed", "No defect, passed", "No defect, found")
     return Table(key="detections", name="Images found at thresholds", heads=heads, rows=rows)
 
