@@ -83,6 +83,10 @@ LABELS = {"TumorCore": [1], "PeritumoralEdema": [2], "EnhancingTumor": [4]}
 REGIONS = LABELS | {"ET": [4], "TC": [1, 4], "WT": [1, 2, 4], "WholeTumor": [1, 2, 4]}
 
 
+SHARES = ("dice", "iou", "precision", "recall", "volume_difference")
+"""Scores of which there is a mean over the labels: a mean of volumes says nothing."""
+
+
 def _recompute(truth, found, voxel_ml):
     """All that follows from counts of voxels; where both are empty as BraTS has it."""
     shared, t, p = (int(np.sum(mask)) for mask in (truth & found, truth, found))
@@ -111,7 +115,7 @@ def _recompute_case(truth_path, prediction_path):
     }
     mean = {
         name: np.nanmean([scores[label][name] for label in LABELS])
-        for name in scores["WT"]
+        for name in SHARES
         if not all(np.isnan(scores[label][name]) for label in LABELS)
     }
     return scores | {"mean": mean}
@@ -135,7 +139,7 @@ def test_scores_recomputed_from_the_written_masks_are_those_of_the_run(undisturb
                     place = (case["case_id"], region, name)
                     assert given == pytest.approx(value, nan_ok=True), place
     for region, summary in _summary(undisturbed)["scores"]["regions"].items():
-        for name in recomputed[min(recomputed)]["WT"]:
+        for name in SHARES if region == "mean" else recomputed[min(recomputed)]["WT"]:
             values = [
                 scores[region][name] for scores in recomputed.values() if name in scores[region]
             ]
