@@ -43,7 +43,7 @@ def make_comparison(
       The nodes, and what CrossValidation gets of them.
     """
     tested = _held_out(cases, candidate, plan, name="candidate", folds=0)  # others scored the folds
-    channels = {"tested": tested.outputs["evaluation"]}
+    channels: dict[str, BaseChannel] = {"tested": tested.outputs["evaluation"]}
     if plan.config.gate.max_drop is None:
         return [tested], channels
     deployed, key = plan.places.deployed, candidate.exec_properties["key"]
