@@ -1,14 +1,11 @@
 """One case: read, checked and described. What CaseGen converts and `unet-tfx check` reports."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import google_crc32c
-import numpy as np
-
 from beam_preprocess.case import Case, CaseFiles, DataError, Dataset, Problem, errors
 from beam_preprocess.checks import check_case
+from beam_preprocess.content import content_hash
 from beam_preprocess.statistics import case_statistics
 
 Statistics = Mapping[str, object]
@@ -42,16 +39,3 @@ def examine_case(files: CaseFiles, dataset: Dataset) -> Examination:
         return Examination(case=None, problems=problems, statistics=None)
     statistics = {**case_statistics(case, dataset.info), "content": content_hash(case)}
     return Examination(case=case, problems=problems, statistics=statistics)
-
-
-def content_hash(case: Case) -> str:
-    """Hash of grid, type and intensities of the image of a case, the same on every machine.
-
-    Two checksums per channel: as good for finding equal images as a hash of all voxels, and far
-    faster.
-    """
-    channels = [np.ravel(c, order="K") for c in np.moveaxis(case.image, -1, 0)]
-    halves = [half for c in channels for half in (c[: c.size // 2], c[c.size // 2 :])]
-    sums = [google_crc32c.value(half.tobytes()) for half in halves]
-    described = f"{case.image.shape} {case.image.dtype.str} {sums}"
-    return hashlib.sha256(described.encode()).hexdigest()

@@ -15,11 +15,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from beam_preprocess.case import Case
+from beam_preprocess.content import content_hash
 from beam_preprocess.crop import Box, crop, foreground_box
 
 IMAGE_DTYPES = ("uint8", "int16", "uint16", "int32", "float32", "float64")
 """What intensities may be stored as; others become the smallest of these that holds them."""
-COPIED = ("case_id", "group", "stratum", "box", "full_shape", "affine", "spacing")
+COPIED = ("case_id", "group", "stratum", "content", "box", "full_shape", "affine", "spacing")
 """Features that a normalised record takes over from its raw record."""
 
 
@@ -36,6 +37,8 @@ class RawRecord:
       affine: [4, 4] float64, voxels of the full grid to mm.
       spacing: Voxel size per spatial axis in mm.
       sources: File name -> sha256.
+      content: See `content_hash`: the same for equal images under other names; empty in records
+        that were made before it was stored.
     """
 
     case_id: str
@@ -48,6 +51,7 @@ class RawRecord:
     affine: NDArray[np.float64]
     spacing: tuple[float, ...]
     sources: dict[str, str]
+    content: str = ""
 
 
 def raw_feature_spec(rank: int) -> dict[str, tf.io.FixedLenFeature]:
@@ -57,6 +61,7 @@ def raw_feature_spec(rank: int) -> dict[str, tf.io.FixedLenFeature]:
         "case_id": tf.io.FixedLenFeature([], text),
         "group": tf.io.FixedLenFeature([], text),
         "stratum": tf.io.FixedLenFeature([], text),
+        "content": tf.io.FixedLenFeature([], text),
         "image": tf.io.FixedLenFeature([], text),
         "image_dtype": tf.io.FixedLenFeature([], text),
         "image_shape": tf.io.FixedLenFeature([rank + 1], numbers),
@@ -70,14 +75,16 @@ def raw_feature_spec(rank: int) -> dict[str, tf.io.FixedLenFeature]:
 
 
 def normalised_feature_spec(rank: int, channels: int) -> dict[str, tf.io.FixedLenFeature]:
-    """Features of a normalised record."""
-    return {
+    """Features of a normalised record; those of the references have no `content`."""
+    copied = {name: raw_feature_spec(rank)[name] for name in COPIED}
+    copied["content"] = tf.io.FixedLenFeature([], tf.string, default_value="")
+    return copied | {
         "X": tf.io.FixedLenFeature([], tf.string),
         "Y": tf.io.FixedLenFeature([], tf.string),
         "mean": tf.io.FixedLenFeature([channels], tf.float32),
         "stdev": tf.io.FixedLenFeature([channels], tf.float32),
         "shape": tf.io.FixedLenFeature([rank + 1], tf.int64),
-    } | {name: raw_feature_spec(rank)[name] for name in COPIED}
+    }
 
 
 def encode_raw(case: Case, *, foreground: str) -> bytes:
@@ -91,6 +98,7 @@ def encode_raw(case: Case, *, foreground: str) -> bytes:
             "case_id": files.case_id,
             "group": files.group,
             "stratum": files.stratum,
+            "content": content_hash(case),
             "image": image.tobytes(),
             "image_dtype": image.dtype.name,
             "image_shape": list(image.shape),
@@ -137,6 +145,7 @@ def decode_raw(serialized: bytes) -> RawRecord:
         affine=np.frombuffer(f["affine"][0], "<f8").reshape(4, 4),
         spacing=tuple(float(s) for s in f["spacing"]),
         sources=dict(line.rsplit(" ", 1) for line in f["sources"][0].decode().splitlines()),
+        content=f.get("content", [b""])[0].decode(),
     )
 
 

@@ -24,7 +24,7 @@ from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config_io import from_json, to_json
 from components.artifacts import Artifacts
 from components.file_names import BASELINE
-from components.origin import NEWEST, NOTHING, list_deployments, read_origin
+from components.origin import NEWEST, NOTHING, image_threshold, list_deployments, read_origin
 from trainer.model_folder import METADATA, newest_version, read_metadata
 
 _DECIDE = ("channels", "label_names", "label_values", "regions", "rank", "task")
@@ -106,11 +106,9 @@ def examine(deployed: Path, info: DatasetInfo) -> dict[str, Any]:
         name = differ[0]
         ours, theirs = getattr(info, name), getattr(spec.dataset, name)
         return {"reason": f"its {name} are {theirs}, those of the run {ours}"}
-    origin = read_origin(deployed)
-    if origin is None:
+    if read_origin(deployed) is None:
         return {"reason": "it does not tell what it was trained on"}
-    chosen = origin.image_threshold
-    return {"reason": "", "threshold": spec.inference.threshold if chosen is None else chosen}
+    return {"reason": "", "threshold": image_threshold(deployed, spec)}
 
 
 def same_model(one: Path, other: Path) -> bool:

@@ -15,13 +15,18 @@ from tfx.utils import io_utils, path_utils
 from beam_preprocess.atomic import write_text
 from components.artifacts import Artifacts, fold_inputs
 from components.evaluation_files import read_cases
-from components.file_names import CANDIDATE, read_json
+from components.file_names import CANDIDATE
 from components.gate import best_fold, make_evidence
 from components.gate_config import GateConfig
 from components.origin import make_origin, write_origin
 from trainer.ensemble import export_ensemble
 from trainer.metrics.config import StatisticsConfig
 from trainer.model_folder import TRAINING_CASES
+from trainer.training_cases import (
+    join_training_cases,
+    read_training_cases,
+    training_cases_to_json,
+)
 
 _MEANS_ALONE = StatisticsConfig(resamples=2)
 """The best fold has the best mean, whatever its interval is."""
@@ -67,16 +72,18 @@ class CandidateExecutor(base_executor.BaseExecutor):
         output = Path(_uri(output_dict, "model"))
         model = Path(path_utils.serving_model_dir(str(output)))
         _write_model([path_utils.serving_model_path(uri) for uri in sources], model)
-        trained = _join_training(sources)
+        told = [read_training_cases(Path(uri) / TRAINING_CASES) for uri in sources]
+        trained = join_training_cases(told)
         origin = make_origin(
             exec_properties["key"],
             mode,
             folds=members,
-            names=[*trained["cases"], *trained["groups"]],
+            names=[*trained.cases, *trained.groups],
+            contents=trained.contents,
         )
         threshold = evidence.sum_up().threshold
         write_origin(replace(origin, image_threshold=threshold), model)
-        write_text(output / TRAINING_CASES, json.dumps(trained, indent=1))
+        write_text(output / TRAINING_CASES, training_cases_to_json(trained))
         deploy = {"mode": mode, "select": exec_properties["select"], "folds": members}
         deploy |= {"best_fold": best, "image_threshold": threshold}
         write_text(output / CANDIDATE, json.dumps(deploy, indent=1))
@@ -92,12 +99,6 @@ def _write_model(sources: Sequence[str], target: Path) -> None:
         io_utils.copy_dir(sources[0], str(target))
     else:
         export_ensemble(sources, str(target))
-
-
-def _join_training(models: Sequence[str]) -> dict[str, list[str]]:
-    """All cases and groups that any of the models was trained on."""
-    trained = [read_json(uri, TRAINING_CASES) for uri in models]
-    return {n: sorted({name for t in trained for name in t[n]}) for n in ("cases", "groups")}
 
 
 class Candidate(base_component.BaseComponent):

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from beam_preprocess.nifti import write_nifti
 from beam_preprocess.records import RawRecord
 from beam_preprocess.validation import require
 from components.file_names import PICTURES, PREDICTIONS
+from components.model import Model
 from components.pictures import write_picture
 from components.sizes import labelled_size
 from trainer.config import EvaluationConfig
@@ -30,7 +30,6 @@ from trainer.metrics.case_scores import CaseScores, ImageScore
 from trainer.metrics.images import reaches
 from trainer.metrics.reference import reference_scores
 from trainer.metrics.region_scores import score_case
-from trainer.model_folder import ServingSpec
 
 _CLASS = re.compile(r"(?P<name>.+)-(defective|clean)")
 """The stratum of a photograph of DAGM."""
@@ -51,22 +50,6 @@ class Scoring:
     info: DatasetInfo
     config: EvaluationConfig
     profile: str = "corrected"
-
-
-class Model(Protocol):
-    """What `trainer.serving.LoadedModel` does; shapes as there."""
-
-    @property
-    def spec(self) -> ServingSpec:
-        """What the model was exported with."""
-
-    def predict(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
-        """Segments one raw case."""
-
-    def predict_probabilities(
-        self, image: NDArray[np.generic]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Segments one raw case and tells the probabilities."""
 
 
 def score_record(
@@ -168,14 +151,18 @@ def scoring_to_json(config: EvaluationConfig) -> str:
     return json.dumps({"empty": config.empty, "metrics": asdict(config.metrics)}, sort_keys=True)
 
 
+def own_columns(info: DatasetInfo) -> tuple[str, ...]:
+    """The columns of the cases of a dataset that need no case table."""
+    return ("stratum", "size", *(("class",) if info.task == "defects" else ()))
+
+
 def check_slices(config: EvaluationConfig, info: DatasetInfo, case_table: str) -> None:
     """Raises ValueError unless cases will have the columns that scores are to be sliced by.
 
     A table that cannot be read here, on the machine that compiles, is left to the run.
     """
-    own = ["stratum", "size", *(["class"] if info.task == "defects" else [])]
     try:
-        known = [*own, *(column_names(case_table) if case_table else [])]
+        known = [*own_columns(info), *(column_names(case_table) if case_table else [])]
     except (OSError, ValueError, csv.Error):
         return
     wrong = [name for name in config.slices if name not in known]

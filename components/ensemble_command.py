@@ -1,23 +1,32 @@
 """`unet-tfx ensemble`: exported models -> one that averages their probabilities."""
 
-import json
+import hashlib
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
 from beam_preprocess.atomic import write_text
 from components.inference_options import add_inference_options, changed_inference
+from components.origin import ORIGIN, Origin, make_origin, read_origin, write_origin
 from trainer.config import InferenceConfig
 from trainer.model_folder import (
     TRAINING_CASES,
     ServingSpec,
     find_training_cases,
+    model_fingerprint,
     newest_version,
     read_metadata,
     require_alike,
+)
+from trainer.training_cases import (
+    TrainingCases,
+    join_training_cases,
+    read_training_cases,
+    training_cases_to_json,
 )
 
 _DESCRIPTION = """Makes one model of several exported ones, without training: it averages their
@@ -55,11 +64,11 @@ def main(argv: Sequence[str]) -> int:
         inference = changed_inference(options, next(iter(specs.values())))
     except ValueError as e:
         parser.error(str(e))
-    cases = join_training_cases(list(specs))
-    model = _export(specs, output, inference)
+    cases, origin = joined_cases(list(specs)), joined_origin(list(specs))
+    model = _export(specs, output, inference, origin=origin)
     if cases:
-        write_text(output / TRAINING_CASES, cases)
-    print(_summary(specs, model, told=bool(cases)))
+        write_text(output / TRAINING_CASES, training_cases_to_json(cases))
+    print(_summary(specs, model, told=bool(cases), hashed=bool(origin)))
     return 0
 
 
@@ -78,21 +87,45 @@ def _read_members(paths: Sequence[Path]) -> dict[Path, ServingSpec]:
     return specs
 
 
-def join_training_cases(models: Sequence[Path]) -> str | None:
-    """Whom any of the models was trained on, as JSON; None where one of them does not tell.
+def joined_cases(models: Sequence[Path]) -> TrainingCases | None:
+    """Whom any of the models was trained on; None where one of them has no file that tells.
 
     A list without the cases of one model would let them be taken for unseen.
     """
-    files = [find_training_cases(model) for model in models]
-    told = [json.loads(file.read_text(encoding="utf-8")) for file in files if file]
-    if len(told) < len(files):
-        return None
-    names = ("cases", "groups")
-    joined = {name: sorted({i for content in told for i in content[name]}) for name in names}
-    return json.dumps(joined, indent=1)
+    files = [file for file in map(find_training_cases, models) if file]
+    return (
+        join_training_cases(map(read_training_cases, files)) if len(files) == len(models) else None
+    )
 
 
-def _export(specs: Mapping[Path, ServingSpec], output: Path, inference: InferenceConfig) -> Path:
+def joined_origin(models: Sequence[Path]) -> Origin | None:
+    """What the new model tells of its training by itself; None where one of the models does not.
+
+    The ids beside models are hashed; the hashes of pushed ones stay, each with its salt.
+    """
+    told, members = [], []
+    for model in models:
+        origin = read_origin(model)
+        if file := find_training_cases(model):
+            told.append(read_training_cases(file))
+        elif origin:
+            members.append(origin)
+        else:
+            return None
+    trained = join_training_cases(told)
+    key = hashlib.sha256("".join(map(model_fingerprint, models)).encode()).hexdigest()
+    names = [*trained.cases, *trained.groups]
+    made = make_origin(key, "ensemble", folds=(), names=names, contents=trained.contents)
+    return replace(made, members=tuple(members))
+
+
+def _export(
+    specs: Mapping[Path, ServingSpec],
+    output: Path,
+    inference: InferenceConfig,
+    *,
+    origin: Origin | None,
+) -> Path:
     """Writes the model to `output`, whole or not at all. Returns its folder."""
     from trainer.ensemble import export_ensemble
 
@@ -100,6 +133,8 @@ def _export(specs: Mapping[Path, ServingSpec], output: Path, inference: Inferenc
     temporary = output / f".tmp-{uuid.uuid4().hex}"
     try:
         export_ensemble(list(specs), str(temporary), inference=inference)
+        if origin:
+            write_origin(origin, temporary)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.rename(target)
     finally:
@@ -107,13 +142,17 @@ def _export(specs: Mapping[Path, ServingSpec], output: Path, inference: Inferenc
     return target
 
 
-def _summary(specs: Mapping[Path, ServingSpec], model: Path, *, told: bool) -> str:
+def _summary(specs: Mapping[Path, ServingSpec], model: Path, *, told: bool, hashed: bool) -> str:
     """What was written, and what to do with it."""
     lines = [f"model     {model}, of {len(specs)} exported ones"]
     if told:
         lines.append(f"trained   on the cases in {model.parent.parent / TRAINING_CASES}")
+    elif hashed:
+        lines.append("trained   on the cases of the models, which it knows by hashes")
     else:
-        silent = next(path for path in specs if not find_training_cases(path))
-        lines.append(f"trained   not told: {silent} has no {TRAINING_CASES} beside it")
+        silent = next(path for path in specs if joined_origin([path]) is None)
+        lines.append(
+            f"trained   not told: {silent} has no {TRAINING_CASES} beside it and no {ORIGIN} in it"
+        )
     lines.append(f"use it    unet-tfx predict --model {model.parent} --input CASES --output LABELS")
     return "\n".join(lines)

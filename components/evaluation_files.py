@@ -1,21 +1,24 @@
 """The files of an evaluation: scores of every case for machines and as a table, and their sum."""
 
 import csv
+import importlib.metadata
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 from beam_preprocess.atomic import write_text
-from components.file_names import CASES_CSV, CASES_JSON, SCORES
+from components.file_names import CASES_CSV, CASES_JSON, EVALUATION, SCORES
 from trainer.metrics.case_scores import CaseScores, cases_from_json, cases_to_json
 from trainer.metrics.cohort_scores import CohortScores, cohort_to_dict
 from trainer.metrics.definitions import IMAGES
 
 REFERENCE = "reference"
 """Takes the place of a region in the lines of scores of the references."""
+_VERSIONS = ("unet-tfx", "tensorflow", "keras", "numpy", "scipy", "surface-distance", "nibabel")
 _COUNTS = ("intersection", "truth", "prediction")
 
 
@@ -29,12 +32,40 @@ def write_cases(cases: Sequence[CaseScores], folder: str | Path) -> None:
     write_text(Path(folder) / CASES_JSON, cases_to_json(cases))
 
 
+def write_evaluation(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Writes `evaluation.json`: what was scored on what, and how."""
+    write_text(folder / EVALUATION, json.dumps(facts, indent=1))
+
+
+def versions() -> dict[str, str]:
+    """The packages that decide scores -> their versions."""
+    return {name: importlib.metadata.version(name) for name in _VERSIONS}
+
+
 def write_scores(
-    folder: Path, split: str, cases: Sequence[CaseScores], scores: CohortScores
+    folder: Path,
+    split: str,
+    cases: Sequence[CaseScores],
+    scores: CohortScores,
+    *,
+    slices: Mapping[str, Mapping[str, CohortScores]] | None = None,
 ) -> None:
-    """Writes `cases.csv` and `scores.json`, the last file of an evaluation."""
+    """Writes `cases.csv` and `scores.json`, the last file of an evaluation.
+
+    Args:
+      folder: Gets the files.
+      split: Whose cases they are.
+      cases: That were scored.
+      scores: Their sum.
+      slices: Column -> its value -> sum of the cases that have it; None where others slice them.
+    """
     write_text(folder / CASES_CSV, cases_to_csv(cases))
     content = {"split": split, "n": len(cases), "scores": cohort_to_dict(scores)}
+    if slices is not None:
+        content["slices"] = {
+            column: {value: cohort_to_dict(scores) for value, scores in values.items()}
+            for column, values in slices.items()
+        }
     write_text(folder / SCORES, json.dumps(content, indent=1, allow_nan=False))
 
 

@@ -1,73 +1,48 @@
-"""Scores of an exported model on labelled cases: those of a run's records, or of raw files.
+"""Scores of an exported model on labelled cases that it has not seen.
 
 A case that cannot be read or scored is told at the end, and does not stop the others.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from beam_preprocess.case import (
-    UNLABELLED,
-    CaseFiles,
-    DataError,
-    Dataset,
-    DatasetInfo,
-    Problem,
-    errors,
-)
-from beam_preprocess.case_table import apply_case_table, further_columns
-from beam_preprocess.cohort_check import list_without_folds
-from beam_preprocess.config import DataConfig
-from beam_preprocess.datasets import get_dataset
-from beam_preprocess.examine import examine_case
-from beam_preprocess.record_files import read_records
-from beam_preprocess.records import RawRecord, decode_raw, encode_raw
-from components.case_scoring import Columns, Scoring, score_record, write_case
-from components.evaluation_files import write_cases, write_scores
-from components.file_names import COHORT, read_json
+from beam_preprocess.case import DataError, DatasetInfo
+from beam_preprocess.case_table import UNKNOWN
+from beam_preprocess.records import RawRecord
+from beam_preprocess.validation import require
+from components.bad_cases import BAD_CASE, why_bad
+from components.case_scoring import Scoring, own_columns, score_record, write_case
+from components.evaluation_files import versions, write_cases, write_evaluation, write_scores
+from components.labelled_cases import LabelledCases
+from components.origin import image_threshold
+from components.seen_cases import Seen, read_seen, why_seen
 from components.sizes import with_size_bin
-from components.split_scoring import (
-    cases_of,
-    check_disjoint,
-    groups_of,
-    read_columns,
-    split_files,
-)
 from trainer.metrics.case_scores import CaseScores
-from trainer.metrics.cohort_scores import CohortScores, score_cohort
-from trainer.model_folder import TRAINING_CASES
+from trainer.metrics.cohort_scores import CohortScores, score_cohort, slice_folds
+from trainer.model_folder import model_fingerprint
 
 if TYPE_CHECKING:
     from trainer.serving import LoadedModel
 
-Source = tuple[str, Callable[[], RawRecord]]
-"""Id of a case, and a function that reads it."""
+_TOLD = 5
+"""Cases that an error names."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledCases:
-    """Cases to score a model on.
+class Training:
+    """What is known of a model's training, beside the cases to score it on.
 
     Attributes:
-      info: The dataset.
-      split: Name of their split.
-      groups: Case id -> patient (group).
-      columns: Case id -> what the case table says of it.
-      sources: One per case.
-      trained_on: Whether models of the run were trained on cases of the split: folds are.
-      failures: Case id -> what is wrong with it, of cases that cannot even be listed.
+      seen: Whom it was trained on, as far as it tells.
+      words: A sentence on it.
     """
 
-    info: DatasetInfo
-    split: str
-    groups: Mapping[str, str]
-    columns: Mapping[str, Columns]
-    sources: Iterable[Source]
-    trained_on: bool
-    failures: Mapping[str, str]
+    seen: tuple[Seen, ...]
+    words: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,117 +52,14 @@ class Evaluated:
     Attributes:
       cases: Those that were scored.
       scores: Their sum; None without a case.
+      slices: Column -> its value -> the sum of the cases that have it.
       failures: Case id -> why it has no scores.
     """
 
     cases: tuple[CaseScores, ...]
     scores: CohortScores | None
+    slices: Mapping[str, Mapping[str, CohortScores]]
     failures: dict[str, str]
-
-
-def cases_of_run(examples: Path, info: DatasetInfo, split: str) -> LabelledCases:
-    """The cases of a split of a run; without a name those of `test`.
-
-    Args:
-      examples: CaseGen's artifact.
-      info: The dataset.
-      split: `fold-0` ... or `test`; empty for `test`.
-
-    Raises:
-      ValueError: There is no such split, or its cases have no labels.
-    """
-    known = [s for s in read_json(str(examples), COHORT)["splits"] if s != UNLABELLED]
-    if (name := split or "test") not in known:
-        raise ValueError(f"--split must be one of {', '.join(known)}, got {name!r}")
-    group_of = groups_of(examples)
-    return LabelledCases(
-        info=info,
-        split=name,
-        groups={case_id: group_of[case_id] for case_id in cases_of(examples, name)},
-        columns=read_columns(examples),
-        sources=_sources_of_run(examples, name),
-        trained_on=name.startswith("fold-"),
-        failures={},
-    )
-
-
-def cases_of_folder(config: DataConfig, split: str) -> LabelledCases:
-    """The labelled cases of a folder in the layout of a dataset.
-
-    Args:
-      config: Where they are, and what the layout does not tell.
-      split: `cv` or `test`, as the layout has it; empty for all.
-
-    Raises:
-      DataError: The files under `config.root` do not tell what is in them, no case can be listed,
-        or the case table is wrong.
-      ValueError: There is no labelled case, or none in the split.
-    """
-    config = replace(config, allow_unlabelled=True)
-    dataset = get_dataset(config)
-    cohort = list_without_folds(dataset, config)
-    listed = {name: list(c) for name, c in cohort.splits.items() if name != UNLABELLED}
-    chosen = [c for name, cases in listed.items() if split in ("", name) for c in cases]
-    failures = _listing_failures(cohort.problems)
-    if not chosen and failures:
-        raise DataError(errors(cohort.problems))
-    if not chosen:
-        words = f"split {split!r} must have" if split else "there must be"
-        raise ValueError(f"{words} labelled cases in {config.root}, found {_count(listed)}")
-    known = {c.case_id for cases in cohort.splits.values() for c in cases}
-    known |= {*cohort.excluded, *failures}
-    cases, problems = apply_case_table(chosen, config.case_table, known=known)
-    if problems:
-        raise DataError(problems)
-    return LabelledCases(
-        info=dataset.info,
-        split=split or "all",
-        groups={c.case_id: c.group for c in cases},
-        columns=further_columns(config.case_table, cases),
-        sources=[(c.case_id, partial(_read, c, dataset)) for c in cases],
-        trained_on=False,
-        failures=failures,
-    )
-
-
-def _sources_of_run(examples: Path, split: str) -> Iterator[Source]:
-    """The cases of all record files; of a damaged file those before the damage, and an error."""
-    for file in split_files(examples, split):
-        try:
-            for serialized in read_records(file):
-                record = decode_raw(serialized)
-                yield record.case_id, partial(_same, record)
-        except ValueError as e:
-            yield file.name, partial(_fail, e)
-
-
-def _same(record: RawRecord) -> RawRecord:
-    return record
-
-
-def _fail(error: Exception) -> RawRecord:
-    raise error
-
-
-def _listing_failures(problems: Iterable[Problem]) -> dict[str, str]:
-    """What is wrong with cases that cannot even be listed: case id -> rules."""
-    failures: dict[str, str] = {}
-    for problem in errors(problems):
-        before = failures.get(problem.case_id)
-        failures[problem.case_id] = f"{before}; {problem.rule}" if before else problem.rule
-    return failures
-
-
-def _count(listed: Mapping[str, Sequence[CaseFiles]]) -> str:
-    return ", ".join(f"{len(cases)} in {name}" for name, cases in listed.items()) or "none"
-
-
-def _read(files: CaseFiles, dataset: Dataset) -> RawRecord:
-    """Reads a case as CaseGen does. Raises DataError with all that is wrong with it."""
-    examined = examine_case(files, dataset)
-    if examined.case is None:
-        raise DataError(errors(examined.problems))
-    return decode_raw(encode_raw(examined.case, foreground=dataset.info.foreground))
 
 
 def open_model(path: Path) -> "LoadedModel":
@@ -197,42 +69,73 @@ def open_model(path: Path) -> "LoadedModel":
     return LoadedModel(path)
 
 
-def check_model(model: "LoadedModel", cases: LabelledCases) -> str:
+def check_model(model: "LoadedModel", cases: LabelledCases) -> Training:
     """Checks that a model suits the cases, and was not trained on one of them.
 
-    A model tells whom it was trained on by a file beside it. A pushed model has none: ids of
-    patients do not go out with it.
-
-    Returns:
-      A sentence that says what is known of its training.
+    A model tells whom it was trained on by a file beside it, a pushed model by hashes inside. Of
+    raw files, only those are read here whose name or patient the model knows: a copy of an image
+    under another name is found when it is scored.
 
     Raises:
       ValueError: It is of another dataset, it was trained on a case or a patient, or the cases are
         a fold, which models of the run were trained on, and it does not tell.
     """
     _check_same_dataset(model.spec.dataset, cases.info)
-    if told := _find_training_cases(model.path):
-        trained = read_json(str(told), TRAINING_CASES)
-        where = f"split {cases.split}"
-        check_disjoint(cases.groups.keys(), {*cases.groups.values()}, trained=trained, where=where)
-        return "none of these cases or patients was in the training of the model"
-    if cases.trained_on:
+    seen = read_seen(model.path)
+    if not seen and cases.trained_on:
         raise ValueError(
             f"a model must tell that it was not trained on {cases.split}, as other models of the"
-            f" run were; {str(model.path)!r} does not, which pushed models never do: score it on"
-            " the split test or on other data, or take the model of the fold's Trainer or of"
-            " `unet-tfx train`"
+            f" run were; {str(model.path)!r} does not: score it on the split test or on other data,"
+            " or take the model of the fold's Trainer or of `unet-tfx train`"
         )
-    return (
-        "the model does not tell which cases it was trained on, as no pushed model does: that none"
-        " of these was among them could not be checked"
-    )
+    namesakes, wrong = _look_up(seen, cases)
+    if wrong:
+        more = " or more" if len(wrong) == _TOLD else ""
+        raise ValueError(
+            "a model must not be scored on cases or patients that it was trained on,"
+            f" {len(wrong)}{more} of split {cases.split} are: {', '.join(wrong)}: score it on other"
+            " cases; if it is another patient of the same name, give the patient another one in"
+            " data.case_table"
+        )
+    return Training(seen=seen, words=_training_words(seen, namesakes))
 
 
-def _find_training_cases(model: Path) -> Path | None:
-    """The folder with the model's training cases: above it, or above its folder of versions."""
-    places = (model.parent, model.parent.parent)
-    return next((p for p in places if (p / TRAINING_CASES).is_file()), None)
+def _look_up(seen: Sequence[Seen], cases: LabelledCases) -> tuple[list[str], list[str]]:
+    """Of the cases whose name or patient the model knows, those that show something else, and those
+    that it was trained on, with the reason; after a few of these, no more are looked up.
+    """
+    namesakes, wrong = [], []
+    for case_id, group in cases.groups.items():
+        if not why_seen(seen, case_id, group=group, content=""):
+            continue
+        content = cases.content_of(case_id)
+        if content is None:  # what cannot be read is not scored either
+            continue
+        if why := why_seen(seen, case_id, group=group, content=content):
+            wrong.append(f"{case_id} ({why})")
+        else:
+            namesakes.append(case_id)
+        if len(wrong) == _TOLD:
+            break
+    return namesakes, wrong
+
+
+def _training_words(seen: Sequence[Seen], namesakes: Sequence[str]) -> str:
+    """What is known of the training, where no case was refused."""
+    if not seen:
+        return (
+            "the model does not tell which cases it was trained on: that none of these was among"
+            " them could not be checked"
+        )
+    by = "name, patient and image" if all(one.contents for one in seen) else "name and patient"
+    words = f"no case that was scored was in the training of the model, by {by}"
+    if namesakes:
+        more = f" and {len(namesakes) - _TOLD} more" if len(namesakes) > _TOLD else ""
+        words += (
+            f"; {len(namesakes)} have the name of one that was, and another image:"
+            f" {', '.join(namesakes[:_TOLD])}{more}"
+        )
+    return words
 
 
 def _check_same_dataset(ours: DatasetInfo, found: DatasetInfo) -> None:
@@ -261,7 +164,13 @@ def _in_values_of(ours: DatasetInfo, found: DatasetInfo) -> DatasetInfo:
 
 
 def evaluate(
-    model: "LoadedModel", cases: LabelledCases, scoring: Scoring, output: Path
+    model: "LoadedModel",
+    cases: LabelledCases,
+    scoring: Scoring,
+    output: Path,
+    *,
+    training: Training,
+    about: Mapping[str, Any],
 ) -> Evaluated:
     """Scores the cases and writes what the Evaluator writes: scores, label maps, pictures.
 
@@ -270,32 +179,100 @@ def evaluate(
       cases: What is scored.
       scoring: How.
       output: Folder for the files.
+      training: What `check_model` gave.
+      about: What `evaluation.json` is to tell besides: where the cases come from.
+
+    Raises:
+      ValueError: A column to slice by is none of the cases.
     """
+    config = scoring.config
+    _check_slices(cases, config.slices)
+    scored, failures = _score_cases(model, cases, scoring, output, training=training)
+    if not scored:
+        return Evaluated(cases=(), scores=None, slices={}, failures=failures)
+    thresholds = [image_threshold(model.path, model.spec)]
+
+    def sum_up(part: Sequence[CaseScores]) -> CohortScores:
+        return score_cohort([part], config.statistics, thresholds=thresholds)
+
+    summed, slices = sum_up(scored), _slice(scored, config.slices, sum_up)
+    write_cases(scored, output)
+    listed = {*cases.groups, *cases.failures}
+    outcome = {"split": cases.split, "listed": len(listed), "scored": len(scored)}
+    facts = {**about, **_facts(model, scoring, training), **outcome, "failures": failures}
+    write_evaluation(output, facts)
+    write_scores(output, cases.split, scored, summed, slices=slices)
+    return Evaluated(cases=tuple(scored), scores=summed, slices=slices, failures=failures)
+
+
+def _check_slices(cases: LabelledCases, columns: Sequence[str]) -> None:
+    """Raises ValueError where scores are to be sliced by what is no column of the cases."""
+    of_table = [name for case_id in cases.groups for name in cases.columns.get(case_id, {})]
+    known = list(dict.fromkeys([*own_columns(cases.info), *of_table]))
+    wrong = [name for name in columns if name not in known]
+    require(not wrong, "evaluation.slices", wrong, f"columns of the cases ({', '.join(known)})")
+
+
+def _slice(
+    cases: Sequence[CaseScores],
+    columns: Sequence[str],
+    sum_up: Callable[[Sequence[CaseScores]], CohortScores],
+) -> dict[str, dict[str, CohortScores]]:
+    """Column -> its value -> the sum of the cases that have it; without a value it is `unknown`."""
+    unknown = dict.fromkeys(columns, UNKNOWN)
+    known = [replace(case, columns={**unknown, **case.columns}) for case in cases]
+    return {
+        column: {value: sum_up(part) for value, [part] in slice_folds([known], column).items()}
+        for column in columns
+    }
+
+
+def _score_cases(
+    model: "LoadedModel",
+    cases: LabelledCases,
+    scoring: Scoring,
+    output: Path,
+    *,
+    training: Training,
+) -> tuple[list[CaseScores], dict[str, str]]:
+    """The scores of the cases, and of the others why they have none."""
     scored: list[CaseScores] = []
     failures = dict(cases.failures)
     for case_id, read in cases.sources:
         try:
             record = read()
+            content = record.content or cases.content_of(record.case_id) or ""
+            _require_unseen(record, content, training.seen)
             own = cases.columns.get(case_id)
             scores, prediction = score_record(model, record, scoring, columns=own)
             write_case(record, prediction, scoring.info, output)
-        except Exception as e:  # whatever it is, it must not cost the other cases
-            failures[case_id] = _words(e)
+        except BAD_CASE as e:
+            failures[case_id] = why_bad(e)
+            if not isinstance(e, DataError | SeenError):
+                _log.warning("case %s could not be scored", case_id, exc_info=True)
             continue
         scored.append(with_size_bin(scores, scoring.config, rank=scoring.info.rank))
     missing = {*cases.groups} - {c.case_id for c in scored} - {*failures}
-    failures |= dict.fromkeys(sorted(missing), "there is no record of it")
-    if not scored:
-        return Evaluated(cases=(), scores=None, failures=failures)
-    thresholds = [model.spec.inference.threshold]
-    summed = score_cohort([scored], scoring.config.statistics, thresholds=thresholds)
-    write_cases(scored, output)
-    write_scores(output, cases.split, scored, summed)
-    return Evaluated(cases=tuple(scored), scores=summed, failures=failures)
+    return scored, failures | dict.fromkeys(sorted(missing), "there is no record of it")
 
 
-def _words(error: Exception) -> str:
-    if isinstance(error, DataError):
-        return "; ".join(p.rule for p in error.problems)
-    first = next(iter(str(error).splitlines()), "")
-    return first or type(error).__name__
+class SeenError(ValueError):
+    """A case that the model was trained on."""
+
+
+def _require_unseen(record: RawRecord, content: str, seen: Sequence[Seen]) -> None:
+    if why := why_seen(seen, record.case_id, group=record.group, content=content):
+        raise SeenError(f"{why} of the model: a score on it would be flattery")
+
+
+def _facts(model: "LoadedModel", scoring: Scoring, training: Training) -> dict[str, Any]:
+    """What decided the scores."""
+    told = {"path": str(model.path.resolve()), "fingerprint": model_fingerprint(model.path)}
+    return {
+        "model": told | {"training": training.words},
+        "dataset": model.spec.dataset.name,
+        "inference": asdict(model.spec.inference),
+        "evaluation": asdict(scoring.config),
+        "profile": scoring.profile,
+        "versions": versions(),
+    }

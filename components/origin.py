@@ -11,10 +11,12 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from beam_preprocess.atomic import write_text
+from trainer.model_folder import ServingSpec
 
 ORIGIN = "assets.extra/origin.json"
 """In the folder of a SavedModel."""
@@ -36,6 +38,10 @@ class Origin:
       folds: The folds whose models are in it; none are in a refit.
       salt: Of the hashes.
       trained_on: Hashes of the ids of all cases and groups that it was trained on, sorted.
+      contents: Hash of what a case shows (`content_hash`), hashed again with the salt -> hash of
+        its id; of the cases of which that is known.
+      members: Of a model that was joined of pushed ones, their origins: nobody can join their
+        hashes, whose salts differ.
     """
 
     key: str
@@ -44,19 +50,38 @@ class Origin:
     folds: tuple[int, ...]
     salt: str
     trained_on: tuple[str, ...]
+    contents: Mapping[str, str] = field(default_factory=dict)
+    members: tuple["Origin", ...] = ()
+
+    def hide(self, name: str) -> str:
+        """The hash by which the origin knows a name."""
+        return _hash(self.salt, name)
 
 
-def make_origin(key: str, mode: str, *, folds: Sequence[int], names: Iterable[str]) -> Origin:
+def make_origin(
+    key: str,
+    mode: str,
+    *,
+    folds: Sequence[int],
+    names: Iterable[str],
+    contents: Mapping[str, str] | None = None,
+) -> Origin:
     """The origin of a model.
 
     Args:
       key, mode, folds: See `Origin`.
       names: Ids of the cases and groups that the model was trained on.
+      contents: Hash of an image -> id of its case, where that is known.
     """
     salt = secrets.token_hex(16)
     hashes = {_hash(salt, name) for name in names}
     return Origin(
-        key=key, mode=mode, folds=tuple(folds), salt=salt, trained_on=tuple(sorted(hashes))
+        key=key,
+        mode=mode,
+        folds=tuple(folds),
+        salt=salt,
+        trained_on=tuple(sorted(hashes)),
+        contents={_hash(salt, c): _hash(salt, name) for c, name in (contents or {}).items()},
     )
 
 
@@ -68,7 +93,8 @@ def seen_cases(origin: Origin, groups: Mapping[str, str]) -> set[str]:
       groups: Case id -> id of its group.
     """
     known = frozenset(origin.trained_on)
-    return {c for c, g in groups.items() if known & {_hash(origin.salt, n) for n in (c, g)}}
+    seen = {c for c, g in groups.items() if known & {origin.hide(n) for n in (c, g)}}
+    return seen.union(*(seen_cases(member, groups) for member in origin.members))
 
 
 def _hash(salt: str, name: str) -> str:
@@ -83,11 +109,27 @@ def write_origin(origin: Origin, model: Path) -> None:
 def read_origin(model: Path) -> Origin | None:
     """The origin of a SavedModel; None where it does not tell, or the file is damaged."""
     try:
-        values = json.loads((model / ORIGIN).read_text(encoding="utf-8"))
-        tuples = {name: tuple(values[name]) for name in ("folds", "trained_on")}
-        return Origin(**(values | tuples))
+        return _from_values(json.loads((model / ORIGIN).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def image_threshold(model: Path, spec: ServingSpec) -> float:
+    """Probability from which on a model takes an image for defective.
+
+    Args:
+      model: The SavedModel, whose origin tells what was chosen by the cross-validation.
+      spec: What it was exported with: its threshold of a pixel counts where nothing was chosen.
+    """
+    origin = read_origin(model)
+    chosen = origin.image_threshold if origin else None
+    return spec.inference.threshold if chosen is None else chosen
+
+
+def _from_values(values: Mapping[str, Any]) -> Origin:
+    tuples = {name: tuple(values[name]) for name in ("folds", "trained_on")}
+    tuples["members"] = tuple(map(_from_values, values.get("members", ())))
+    return Origin(**{**values, **tuples})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from beam_preprocess.case import Case, Dataset
 from components.inference_options import add_inference_options, changed_inference
+from components.model import Model
 from components.predict_inputs import (
     LIST_SUFFIX,
     PredictionInput,
@@ -17,7 +18,7 @@ from components.predict_inputs import (
     read_image,
     require_input,
 )
-from components.predict_many import Model, Outcome, Segment, predict_many
+from components.predict_many import Outcome, Segment, predict_many
 from components.predict_results import ResultFolder
 from components.probabilities import probability_suffixes, write_probabilities
 from trainer.config import InferenceConfig

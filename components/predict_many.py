@@ -5,35 +5,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from beam_preprocess.case import Case, DataError, Problem
+from beam_preprocess.case import Case
+from components.bad_cases import BAD_CASE, bad_cases, why_bad
 from components.predict_inputs import PredictionInput, PredictionInputs
-from components.predict_results import ResultFolder
+from components.predict_results import ResultFolder, Stamps, take_stamps
 
-BAD_CASE = (ValueError, OSError, RuntimeError, MemoryError)
-"""What reading a case, segmenting it and writing the result raise for what is wrong with it alone.
-
-A full disk is among them: every case after it then fails with the same words.
-"""
 Segment = Callable[[Case, PredictionInput], None]
-Pending = tuple[PredictionInput, "Future[Case]"]
-
-
-class Model(Protocol):
-    """What segments a case: `trainer.serving.LoadedModel`, say."""
-
-    def predict(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
-        """Image [*S, C] -> label values [*S]."""
-
-    def predict_probabilities(
-        self, image: NDArray[np.generic]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Image [*S, C] -> label values [*S], probabilities [*S, K]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,18 +47,18 @@ def predict_many(
     """
     done = results.done()
     todo = [case for case in inputs.cases if not results.has(case, done)]
-    before, failed = len(inputs.cases) - len(todo), _failures(inputs.problems)
+    before, failed = len(inputs.cases) - len(todo), bad_cases(inputs.problems)
     if todo:
         segment = make_segment()
         with _Progress(total=len(inputs.cases), before=before) as progress:
-            for case, pending in _read_ahead(todo):
+            for case, stamps, pending in _read_ahead(todo):
                 started = time.monotonic()
                 reason = _try(case, pending, segment)
                 seconds = time.monotonic() - started
                 if reason:
                     failed[case.name] = reason
                 else:
-                    results.add(case, seconds)
+                    results.add(case, stamps, seconds)
                 progress.step(case.name, seconds, reason)
     wrong = sum(case.name in failed for case in todo)
     return Outcome(predicted=len(todo) - wrong, before=before, failed=failed)
@@ -87,35 +68,30 @@ def _try(case: PredictionInput, pending: "Future[Case]", segment: Segment) -> st
     """Segments a case. Returns why it could not be; nothing where it could."""
     try:
         segment(pending.result(), case)
-    except DataError as e:
-        return "; ".join(map(_words, e.problems))
     except BAD_CASE as e:
-        return str(e) or type(e).__name__
+        return why_bad(e)
     return ""
 
 
-def _failures(problems: Sequence[Problem]) -> dict[str, str]:
-    found: dict[str, list[str]] = {}
-    for problem in problems:
-        found.setdefault(problem.case_id, []).append(_words(problem))
-    return {name: "; ".join(words) for name, words in found.items()}
+def _read_ahead(
+    cases: Sequence[PredictionInput],
+) -> Iterator[tuple[PredictionInput, Stamps, "Future[Case]"]]:
+    """The cases, each with what reading it will give: the next is read while one is segmented.
 
-
-def _words(problem: Problem) -> str:
-    """Rule, file and remedy, less what only a run can do."""
-    remedy = problem.remedy.partition(", or leave the case out")[0]
-    return f"{problem.rule} ({problem.path}): {remedy}"
-
-
-def _read_ahead(cases: Sequence[PredictionInput]) -> Iterator[Pending]:
-    """The cases, each with what reading it will give: the next is read while one is segmented."""
+    The stamps of its files are taken before: a file that changes while it is read, or until the
+    result is written, counts as changed the next time.
+    """
     with ThreadPoolExecutor(max_workers=1) as pool:
-        pending = pool.submit(cases[0].read)
-        for number, case in enumerate(cases):
-            current = pending
+
+        def submit(case: PredictionInput) -> tuple[PredictionInput, Stamps, "Future[Case]"]:
+            return case, take_stamps(case), pool.submit(case.read)
+
+        ahead = submit(cases[0])
+        for number in range(len(cases)):
+            current = ahead
             if number + 1 < len(cases):
-                pending = pool.submit(cases[number + 1].read)
-            yield case, current
+                ahead = submit(cases[number + 1])
+            yield current
 
 
 class _Progress:

@@ -1,11 +1,12 @@
-"""The folder of the results of `unet-tfx predict`: what made them, which are there, of what input.
+"""The folders of the results of `unet-tfx predict`: what made them, which are there, of what input.
 
-`prediction.json` tells which model made them, and how; `prediction.jsonl` has a line per case that
-is complete. A run that was cut off goes on after the last one of them.
+In each, that of the label maps and that of the probabilities, `prediction.json` tells which model
+made them, and how; `prediction.jsonl` has a line per case that is complete. A run that was cut off
+goes on after the last one of them.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,15 @@ from trainer.model_folder import model_fingerprint
 
 MADE_BY = "prediction.json"
 DONE = "prediction.jsonl"
+Stamps = list[list[Any]]
+"""Name, size and time of change of every file that a case is read from."""
+Done = Mapping[str, Mapping[str, Any]]
+"""Case -> the line of a folder that tells of its result."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResultFolder:
-    """Where the results of many cases are.
+    """Where the results of many cases are: in one folder, or in two.
 
     Attributes:
       labels: Folder of the label maps.
@@ -34,6 +39,12 @@ class ResultFolder:
     label_suffix: str
     probabilities: Path | None
     probability_suffix: str
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Option that names a folder -> the folder."""
+        more = {"probabilities": self.probabilities} if self.probabilities else {}
+        return {"output": self.labels, **more}
 
     def label_of(self, case: PredictionInput) -> Path:
         """The label map of a case."""
@@ -52,9 +63,7 @@ class ResultFolder:
           files: Of the cases.
         """
         taken = {path.parent.resolve() for path in files}
-        for name, folder in (("output", self.labels), ("probabilities", self.probabilities)):
-            if folder is None:
-                continue
+        for name, folder in self.folders.items():
             place = folder.resolve()
             inside = source.is_dir() and place.is_relative_to(source.resolve())
             if inside or place in taken:
@@ -65,45 +74,40 @@ class ResultFolder:
                 raise ValueError(f"{name} must be another folder than output, got {str(folder)!r}")
 
     def claim(self, model: Path, inference: InferenceConfig) -> dict[str, Any]:
-        """What makes the results, for `begin`: the folder is new, or was begun by the same.
+        """What makes the results, for `begin`: a folder is new, or was begun by the same.
 
         Raises:
-          ValueError: It holds something else.
+          ValueError: One holds something else.
         """
-        path = self.labels / MADE_BY
         made_by = {
             "model": str(model.resolve()),
             "model_fingerprint": model_fingerprint(model),
             "inference": json.loads(json.dumps(asdict(inference))),  # tuples are lists in JSON
         }
-        if path.is_file():
-            _require_same(_read(path), made_by, self.labels)
-        elif self.labels.is_dir() and any(self.labels.iterdir()):
-            raise ValueError(
-                "output must be a new or empty folder, or one that unet-tfx predict began, got"
-                f" {str(self.labels)!r}, which holds other files"
-            )
+        for name, folder in self.folders.items():
+            if (folder / MADE_BY).is_file():
+                _require_same(_read(folder / MADE_BY), made_by, folder)
+            elif folder.is_dir() and any(folder.iterdir()):
+                raise ValueError(
+                    f"{name} must be a new or empty folder, or one that unet-tfx predict began, got"
+                    f" {str(folder)!r}, which holds other files"
+                )
         return made_by
 
     def begin(self, made_by: Mapping[str, Any]) -> None:
-        """Tells in the folder what makes its results, unless it does already."""
-        if not (self.labels / MADE_BY).is_file():
-            write_text(self.labels / MADE_BY, json.dumps(made_by, indent=1))
+        """Tells in the folders what makes their results, unless they do already."""
+        for folder in self.folders.values():
+            if not (folder / MADE_BY).is_file():
+                write_text(folder / MADE_BY, json.dumps(made_by, indent=1))
 
-    def done(self) -> dict[str, dict[str, Any]]:
-        """Case -> the line that tells of its results, of all that are complete.
+    def done(self) -> list[Done]:
+        """Of every folder, the lines that tell of results that are complete.
 
         A last line that was torn off is cut.
         """
-        path = self.labels / DONE
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:
-            write_text(path, whole)
-        lines = [json.loads(line) for line in whole.splitlines()]
-        return {line["case"]: line for line in lines}
+        return [_read_done(folder / DONE) for folder in self.folders.values()]
 
-    def has(self, case: PredictionInput, done: Mapping[str, Mapping[str, Any]]) -> bool:
+    def has(self, case: PredictionInput, done: Sequence[Done]) -> bool:
         """Whether the results of a case are there, made of its files as they are now.
 
         Args:
@@ -113,27 +117,49 @@ class ResultFolder:
         Raises:
           ValueError: They are those of another case of the same name.
         """
-        if case.name not in done:
-            return False
-        line = done[case.name]
-        if line["input"] != case.source:
-            raise ValueError(
-                f"results in {str(self.labels)!r} must be those of one case each, {case.name!r} is"
-                f" there of {line['input']!r} and now {case.source!r}: predict into another folder"
-            )
-        written = [self.label_of(case), self.probabilities_of(case)]
-        there = all(path.is_file() for path in written if path)
-        return there and line["files"] == _stamps(case)
+        for folder, lines in zip(self.folders.values(), done, strict=True):
+            _require_same_case(case, lines, folder)
+        paths = [self.label_of(case), self.probabilities_of(case)]
+        there = all(case.name in lines for lines in done) and all(p.is_file() for p in paths if p)
+        now = take_stamps(case) if there else []
+        return there and all(lines[case.name]["files"] == now for lines in done)
 
-    def add(self, case: PredictionInput, seconds: float) -> None:
-        """Tells that the results of a case are complete."""
-        line = {"case": case.name, "input": case.source, "files": _stamps(case)}
-        with (self.labels / DONE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line | {"seconds": round(seconds, 3)}) + "\n")
+    def add(self, case: PredictionInput, stamps: Stamps, seconds: float) -> None:
+        """Tells that the results of a case are complete.
+
+        Args:
+          case: The case.
+          stamps: Of its files, from before they were read.
+          seconds: That it took.
+        """
+        line = {"case": case.name, "input": case.source, "files": stamps}
+        text = json.dumps(line | {"seconds": round(seconds, 3)}) + "\n"
+        for folder in self.folders.values():
+            with (folder / DONE).open("a", encoding="utf-8") as file:
+                file.write(text)
 
 
-def _stamps(case: PredictionInput) -> list[list[Any]]:
-    """Name, size and time of change of every file that a case is read from."""
+def _read_done(path: Path) -> Done:
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_text(path, whole)
+    lines = [json.loads(line) for line in whole.splitlines()]
+    return {line["case"]: line for line in lines}
+
+
+def _require_same_case(case: PredictionInput, lines: Done, folder: Path) -> None:
+    """Raises ValueError where the result of that name is one of another case."""
+    known = lines[case.name]["input"] if case.name in lines else case.source
+    if known != case.source:
+        raise ValueError(
+            f"results in {str(folder)!r} must be those of one case each, {case.name!r} is there of"
+            f" {known!r} and now {case.source!r}: predict into another folder"
+        )
+
+
+def take_stamps(case: PredictionInput) -> Stamps:
+    """The stamps of the files of a case, as they are now."""
     stats = [(path.name, path.stat()) for path in case.files if path.exists()]
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
 

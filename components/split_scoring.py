@@ -7,9 +7,10 @@ from typing import Any
 
 from beam_preprocess.record_files import read_records
 from beam_preprocess.records import RawRecord, decode_raw
-from components.case_scoring import Columns, Model, Scoring, score_record, write_case
+from components.case_scoring import Columns, Scoring, score_record, write_case
 from components.evaluation_files import check_counts
 from components.file_names import COHORT, COHORT_STATISTICS, read_json
+from components.model import Model
 from components.sizes import with_size_bin
 from trainer.metrics.case_scores import CaseScores
 from trainer.model_folder import TRAINING_CASES
@@ -76,8 +77,16 @@ def read_columns(examples: Path) -> dict[str, Columns]:
 
 def groups_of(examples: Path) -> dict[str, str]:
     """Case id -> its patient (group)."""
-    statistics = read_json(str(examples), COHORT_STATISTICS)["case_statistics"]
-    return {s["case_id"]: s["group"] for s in statistics}
+    return {s["case_id"]: s["group"] for s in _statistics(examples)}
+
+
+def contents_of(examples: Path) -> dict[str, str]:
+    """Case id -> hash of its image; empty where the run did not write it."""
+    return {s["case_id"]: s.get("content", "") for s in _statistics(examples)}
+
+
+def _statistics(examples: Path) -> list[dict[str, Any]]:
+    return read_json(str(examples), COHORT_STATISTICS)["case_statistics"]
 
 
 def check_unseen(examples: str, model: str, split: str) -> None:
@@ -100,7 +109,8 @@ def check_unseen(examples: str, model: str, split: str) -> None:
         ) from e
     cases, group_of = cases_of(Path(examples), split), groups_of(Path(examples))
     groups = {group_of[case_id] for case_id in cases}
-    check_disjoint(cases, groups, trained=trained, where=split)
+    remedy = "run CaseGen and the Trainer again"
+    check_disjoint(cases, groups, trained=trained, where=split, remedy=remedy)
 
 
 def check_disjoint(
@@ -109,6 +119,7 @@ def check_disjoint(
     *,
     trained: Mapping[str, Any],
     where: str,
+    remedy: str,
 ) -> None:
     """Raises ValueError where a case or a group is among those that were trained on.
 
@@ -116,6 +127,7 @@ def check_disjoint(
       cases, groups: To be scored.
       trained: `cases` and `groups` of the training.
       where: What they are of, in words.
+      remedy: What to do then.
     """
     for name, ours, known in (
         ("case", cases, trained["cases"]),
@@ -124,5 +136,5 @@ def check_disjoint(
         if shared := {*ours}.intersection(known):
             raise ValueError(
                 f"no {name} of {where} may be in the training data of the model that is scored on"
-                f" it, {len(shared)} are: {sorted(shared)[:5]}: run CaseGen and the Trainer again"
+                f" it, {len(shared)} are: {sorted(shared)[:5]}: {remedy}"
             )

@@ -19,7 +19,7 @@ from pipeline.network import fit_network
 from pipeline.options import NETWORK_SECTIONS, add_network_options, build_config, parse, peek_recipe
 from pipeline.recipes import RECIPES
 from pipeline.run_folder import is_run_folder
-from pipeline.train_command import read_config
+from pipeline.train_command import read_base
 from pipeline.usage import EXIT_DONE, UsageError
 from trainer.benchmark.plan import KINDS, BenchmarkPlan
 
@@ -131,7 +131,7 @@ def _base_config(first: PlainNamespace) -> tuple[ArgumentParser, Namespace]:
     """The values of the recipe or the run, and of the config files; and the parser of them all."""
     if first.recipe is None and first.records and is_run_folder(first.records):
         whole = run_command.make_parser(DEFAULT_RECIPE)
-        whole.set_defaults(asdict(read_config(Path(first.records))))
+        whole.set_defaults(asdict(read_base(Path(first.records))))
     else:
         recipe = DEFAULT_RECIPE if first.recipe is None else first.recipe
         whole = run_command.make_parser(peek_recipe(["--recipe", recipe]))

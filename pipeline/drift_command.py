@@ -7,13 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from beam_preprocess.atomic import write_text
 from pipeline.drift_text import FEW_CASES, RunCohort, drift_text
 from pipeline.options import parse
-from pipeline.run_folder import CONFIG_FILE, require_run_folder
+from pipeline.run_config import read_dataset
+from pipeline.run_folder import require_run_folder
 from pipeline.usage import EXIT_DONE, UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def find_cohort(folder: Path) -> RunCohort:
             " log in logs/, and run it again"
         )
     return RunCohort(
-        folder=str(folder), dataset=_dataset(folder), statistics=outputs["case_statistics"]
+        folder=str(folder), dataset=read_dataset(folder), statistics=outputs["case_statistics"]
     )
 
 
@@ -115,13 +115,6 @@ def _case_gen_outputs(folder: Path) -> dict[str, str]:
     with open_metadata(folder) as store:
         nodes = read_last_run(store)
     return nodes["CaseGen"].outputs if "CaseGen" in nodes else {}
-
-
-def _dataset(folder: Path) -> str:
-    try:
-        return str(yaml.safe_load((folder / CONFIG_FILE).read_text("utf-8"))["data"]["dataset"])
-    except (ValueError, TypeError, KeyError, yaml.YAMLError) as e:
-        raise ValueError(f"{folder / CONFIG_FILE} must hold the config of a run: {e}") from e
 
 
 def _check_same_dataset(a: RunCohort, b: RunCohort) -> None:

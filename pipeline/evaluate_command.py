@@ -1,25 +1,27 @@
 """`unet-tfx evaluate`: scores of an exported model on labelled cases, of a run or in raw files."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from beam_preprocess.case import DataError
 from beam_preprocess.config import DataConfig
 from beam_preprocess.config_io import from_dict
-from pipeline.options import parse
-from pipeline.run_folder import CONFIG_FILE, is_run_folder
-from pipeline.text_table import table
+from pipeline.options import expand, parse, refuse_data_options
+from pipeline.run_config import read_evaluation
+from pipeline.run_folder import is_run_folder
+from pipeline.score_table import score_lines, slice_lines
 from pipeline.usage import EXIT_DONE, EXIT_ERROR, UsageError
 from trainer.config import EvaluationConfig
 
 if TYPE_CHECKING:
-    from components.evaluation_run import Evaluated, LabelledCases, Source
+    from components.evaluation_run import Evaluated
+    from components.labelled_cases import LabelledCases, Source
+    from trainer.metrics.cohort_scores import CohortScores
 
 Config = TypeVar("Config")
 
@@ -28,9 +30,9 @@ _NO_PART = ("dataset", "folds", "fold_seed", "splits", "allow_unlabelled", "case
 _DESCRIPTION = """Scores a model on labelled cases that it was not trained on, as the Evaluator of a
 run does. --data is short for --data.root: the folder of a run, whose records are taken, or the
 folder of a dataset in the layout that the model was trained on; the other options of data are for
-the latter. Writes scores.json, cases.json, cases.csv, predictions/ (label maps in the grid of the
-case) and pictures/. Cases that cannot be read or scored are told at the end. Exit status: 0 done,
-1 failed for all cases or for some, 2 wrong usage."""
+the latter. Writes evaluation.json (what was scored, how), scores.json, cases.json, cases.csv,
+predictions/ (label maps in the grid of the case) and pictures/. Cases that cannot be read or scored
+are told at the end. Exit status: 0 done, 1 failed for all cases or for some, 2 wrong usage."""
 
 
 def make_parser(evaluation: EvaluationConfig) -> ArgumentParser:
@@ -66,7 +68,7 @@ def make_parser(evaluation: EvaluationConfig) -> ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command. Returns the exit status."""
-    words = [_long(word) for word in argv]
+    words = expand(argv, {"--data": "--data.root"})
     if {"-h", "--help"} & set(words):
         make_parser(EvaluationConfig()).print_help()
         return EXIT_DONE
@@ -74,38 +76,10 @@ def main(argv: Sequence[str]) -> int:
     root = Path(options.data.root)
     is_run = is_run_folder(root)
     if is_run:
-        _refuse_data_options(words)
+        refuse_data_options(words, but=["--data.root"])
         options = parse(make_parser(read_evaluation(root)), words)
     _check_options(options, root)
     return _evaluate(options, is_run=is_run)
-
-
-def _long(word: str) -> str:
-    """`--data=RUN` -> `--data.root=RUN`."""
-    name, is_one, value = word.partition("=")
-    return f"{'--data.root' if name == '--data' else name}{is_one}{value}"
-
-
-def _refuse_data_options(words: Sequence[str]) -> None:
-    """Raises UsageError where something is said of the data of a run, which are what they are."""
-    for word in words:
-        if word.startswith("--data.") and word.partition("=")[0] != "--data.root":
-            raise UsageError(
-                f"{word} must be left out where --data is a run, whose records are what they are"
-            )
-
-
-def read_evaluation(run: Path) -> EvaluationConfig:
-    """How the last run in a run folder scored its cases.
-
-    Raises:
-      UsageError: Its config cannot be read.
-    """
-    try:
-        values = yaml.safe_load((run / CONFIG_FILE).read_text("utf-8"))
-        return from_dict(EvaluationConfig, values["evaluation"])
-    except (ArgumentError, OSError, ValueError, TypeError, LookupError, yaml.YAMLError) as e:
-        raise UsageError(f"{run / CONFIG_FILE} must hold the config of a run: {e}") from e
 
 
 def _check_options(options: Namespace, root: Path) -> None:
@@ -133,8 +107,10 @@ def _evaluate(options: Namespace, *, is_run: bool) -> int:
     training = check_model(model, cases)
     scoring = Scoring(info=model.spec.dataset, config=config, profile=model.spec.profile)
     shown = replace(cases, sources=_show_progress(cases.sources, len(cases.groups)))
-    done = evaluate(model, shown, scoring, Path(options.output))
-    sys.stdout.write(result_text(options, cases, done, training) + "\n")
+    data = {"run": options.data.root} if is_run else options.data.as_dict()
+    output, about = Path(options.output), {"data": data}
+    done = evaluate(model, shown, scoring, output, training=training, about=about)
+    sys.stdout.write(result_text(options, cases, done, training.words) + "\n")
     return EXIT_ERROR if done.failures else EXIT_DONE
 
 
@@ -147,7 +123,7 @@ def _config(cls: type[Config], values: Namespace, **more: object) -> Config:
 
 
 def _cases_of_run(options: Namespace) -> "LabelledCases":
-    from components.evaluation_run import cases_of_run
+    from components.labelled_cases import cases_of_run
     from pipeline.run_records import find_records
 
     records = find_records(Path(options.data.root))
@@ -155,7 +131,7 @@ def _cases_of_run(options: Namespace) -> "LabelledCases":
 
 
 def _cases_of_folder(options: Namespace, dataset: str) -> "LabelledCases":
-    from components.evaluation_run import cases_of_folder
+    from components.labelled_cases import cases_of_folder
 
     config = _config(DataConfig, options.data, dataset=dataset)
     try:
@@ -184,9 +160,8 @@ def result_text(
       done: What came out.
       training: Whether the model was trained on the cases, in words.
     """
-    from components.score_table import score_rows
-
-    rows = table(score_rows(done.scores)) if done.scores else []
+    level = options.evaluation.statistics.level
+    rows = _tables(done.scores, done.slices, level) if done.scores else []
     failed = [f"  {n}. {case}: {why}" for n, (case, why) in enumerate(done.failures.items(), 1)]
     listed = len({*cases.groups, *cases.failures})
     return "\n".join(
@@ -201,3 +176,16 @@ def result_text(
             *([f"not scored {len(failed)}", *failed] if failed else []),
         ]
     )
+
+
+def _tables(
+    scores: "CohortScores", slices: Mapping[str, Mapping[str, "CohortScores"]], level: float
+) -> list[str]:
+    """Scores of all cases, and of each part of them."""
+    from trainer.metrics.cohort_scores import cohort_to_dict
+
+    parts = {
+        column: {value: cohort_to_dict(part) for value, part in values.items()}
+        for column, values in slices.items()
+    }
+    return score_lines(cohort_to_dict(scores), [], level=level) + slice_lines(parts)

@@ -14,6 +14,7 @@ _FRAMEWORKS = (
 
 _CASES = (
     *("beam_preprocess.case", "beam_preprocess.checks", "beam_preprocess.config_io"),
+    "beam_preprocess.content",
     *("beam_preprocess.crop", "beam_preprocess.datasets", "beam_preprocess.examine"),
     *("beam_preprocess.nifti", "beam_preprocess.records", "beam_preprocess.statistics"),
     *("components.artifacts", "components.file_names"),
@@ -37,6 +38,7 @@ CODE = {
     "Trainer": ("beam_preprocess.preprocessing", "beam_preprocess.records", "trainer"),
     "Evaluator": (
         *("components.case_scoring", "components.evaluation_files", "components.evaluator"),
+        "components.model",
         *("components.pictures", "components.sizes", "components.split_scoring"),
         *("trainer.metrics", "trainer.reference.metrics"),
     ),

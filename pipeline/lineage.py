@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +61,17 @@ def read_last_run(store: MetadataStore) -> dict[str, NodeRun]:
     """
     nodes = [_read_node(store, e) for e in _last_executions(store)]
     return {n.node: n for n in nodes}
+
+
+def require_finished(nodes: Mapping[str, NodeRun], names: Iterable[str], run: Path) -> None:
+    """Raises ValueError unless the named nodes of the last run in a run folder have finished."""
+    for name in names:
+        state = nodes[name].state if name in nodes else "not started"
+        if state not in _STATES.values():
+            raise ValueError(
+                f"{name} of the last run in {str(run)!r} must have finished, it is {state!r}: run"
+                " `unet-tfx run` there again, or wait for it"
+            )
 
 
 def _last_executions(store: MetadataStore) -> list[proto.Execution]:

@@ -61,12 +61,13 @@ def run(config: RunConfig, *, force: bool = False) -> int:
 def _run_pipeline(
     config: RunConfig, output: Path, *, force: bool
 ) -> tuple[dict[str, NodeRun], Lineage]:
-    """Runs all nodes, and tells what they did. An earlier run's result is removed first."""
+    """Runs all nodes, and tells what they did. An earlier run's result is removed first.
+
+    That, and the config of this run, waits until the raw files are hashed and the nodes are made:
+    whoever stops the run before leaves the folder as it was, one run with its own config.
+    """
     set_up_logging(output / "logs" / "run.log")
     adopt_frameworks()
-    for name in (SUMMARY, REPORT):
-        (output / name).unlink(missing_ok=True)
-    write_text(output / CONFIG_FILE, config_text(config))
     _log.info("pipeline %s in %s", config.name, output)
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
         str(output / METADATA)
@@ -79,6 +80,9 @@ def _run_pipeline(
         beam_pipeline_args=list(BEAM_ARGS),
         enable_cache=True,
     )
+    for name in (SUMMARY, REPORT):
+        (output / name).unlink(missing_ok=True)
+    write_text(output / CONFIG_FILE, config_text(config))
     try:
         tfx.orchestration.LocalDagRunner().run(pipeline)
     except Exception as e:

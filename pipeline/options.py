@@ -68,6 +68,27 @@ def _peek(option: str, argv: Sequence[str]) -> list[str]:
     ]
 
 
+def expand(words: Sequence[str], short: Mapping[str, str]) -> list[str]:
+    """A command line with options in place of their short names: `--a=2`, `--a 2` -> `--b=2` ...
+
+    Args:
+      words: The command line.
+      short: Short name -> name of the option.
+    """
+    parts = [word.partition("=") for word in words]
+    return ["".join((short.get(name, name), *value)) for name, *value in parts]
+
+
+def refuse_data_options(words: Sequence[str], *, but: Collection[str] = ()) -> None:
+    """Raises UsageError where an option, except those of `but`, tells how records are made."""
+    for name in (word.partition("=")[0] for word in words):
+        if name.startswith(("--data.", "--preprocessing.")) and name not in but:
+            raise UsageError(
+                f"{name} must be left out, the records of a run are what they are: `unet-tfx run`"
+                " makes others"
+            )
+
+
 def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
     """Parses options; everything that is wrong with them is a UsageError.
 

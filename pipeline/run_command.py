@@ -4,13 +4,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from jsonargparse import ArgumentParser
 
 from pipeline.config import RunConfig
 from pipeline.config_text import config_text
 from pipeline.options import add_config_options, build_config, check_libraries, parse, peek_recipe
-from pipeline.run_folder import CONFIG_FILE
+from pipeline.run_config import read_dataset
 from pipeline.usage import UsageError
 
 _DESCRIPTION = """Ingests, checks and converts the cases, trains one network per fold, scores every
@@ -75,7 +74,7 @@ def check_folders(config: RunConfig) -> None:
             f"output must not be in data.root, got {config.output!r} in {config.data.root!r}:"
             " give --output another folder"
         )
-    check_same_dataset(config, output / CONFIG_FILE)
+    check_same_dataset(config, output)
 
 
 def check_same_dataset(config: RunConfig, earlier: Path) -> None:
@@ -84,8 +83,8 @@ def check_same_dataset(config: RunConfig, earlier: Path) -> None:
     Their models would be versions of one another in its `serving/`.
     """
     try:
-        known = yaml.safe_load(earlier.read_text(encoding="utf-8"))["data"]["dataset"]
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        known = read_dataset(earlier)
+    except UsageError:  # no run was here, or what is left of one does not tell
         return
     if known != config.data.dataset:
         raise UsageError(

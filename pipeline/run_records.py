@@ -11,10 +11,15 @@ from pathlib import Path
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config import PreprocessingConfig
 from beam_preprocess.config_io import from_dict, from_json
-from pipeline.lineage import NodeRun, open_metadata, place, read_last_run, read_parameter
+from pipeline.lineage import (
+    open_metadata,
+    place,
+    read_last_run,
+    read_parameter,
+    require_finished,
+)
 from pipeline.run_folder import ARTIFACTS
 
-FINISHED = ("ran", "cached")
 _RECORDS = "transformed_examples"
 
 
@@ -43,7 +48,7 @@ def find_records(run: Path) -> RunRecords:
     """
     with open_metadata(run) as store:
         nodes = read_last_run(store)
-        _require_finished(nodes, run)
+        require_finished(nodes, ["CaseGen", "RecordSchema", "Transform"], run)
         settings = json.loads(
             read_parameter(store, nodes["Transform"].outputs[_RECORDS], "custom_config")
         )
@@ -55,16 +60,6 @@ def find_records(run: Path) -> RunRecords:
         folds=_folds(place(nodes["Transform"].outputs[_RECORDS], run / ARTIFACTS)),
         examples=place(nodes["CaseGen"].outputs["examples"], run / ARTIFACTS),
     )
-
-
-def _require_finished(nodes: dict[str, NodeRun], run: Path) -> None:
-    for name in ("CaseGen", "RecordSchema", "Transform"):
-        state = nodes[name].state if name in nodes else "not started"
-        if state not in FINISHED:
-            raise ValueError(
-                f"{name} of the last run in {str(run)!r} must have finished, it is {state!r}: run"
-                " `unet-tfx run` there again, or wait for it"
-            )
 
 
 def _folds(records: Path) -> dict[str, Path]:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.config_io import from_dict, from_json, to_json
 from components.report.content import ReportData, Texts
@@ -20,11 +18,11 @@ from pipeline.lineage import (
     read_last_run,
     read_lineage,
     read_parameter,
+    require_finished,
 )
+from pipeline.run_config import read_values
 from pipeline.run_folder import ARTIFACTS, CONFIG_FILE
 from trainer.config import EvaluationConfig
-
-_FINISHED = ("ran", "cached")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,39 +60,19 @@ def find_run(run: Path) -> FinishedRun:
     """
     with open_metadata(run) as store:
         nodes = read_last_run(store)
-        _require_finished(nodes, run)
+        require_finished(nodes, ["CrossValidation"], run)
         info = read_parameter(store, nodes["RecordSchema"].outputs["schema"], "info")
         examples = nodes["CaseGen"].outputs["examples"]
         data_fingerprint = read_parameter(store, examples, "data_fingerprint")
         lineage = read_lineage(store)
-    config_text, config = _read_config(run)
     return FinishedRun(
         folders=_folders(nodes, run),
         info=from_json(DatasetInfo, info),
-        config=config,
-        config_text=config_text,
+        config=read_values(run),
+        config_text=(run / CONFIG_FILE).read_text(encoding="utf-8"),
         data_fingerprint=data_fingerprint,
         lineage=lineage,
     )
-
-
-def _require_finished(nodes: dict[str, NodeRun], run: Path) -> None:
-    state = nodes["CrossValidation"].state if "CrossValidation" in nodes else "not started"
-    if state not in _FINISHED:
-        raise ValueError(
-            f"CrossValidation of the last run in {str(run)!r} must have finished, it is {state!r}:"
-            " run `unet-tfx run` there again, or wait for it"
-        )
-
-
-def _read_config(run: Path) -> tuple[str, dict[str, Any]]:
-    try:
-        text = (run / CONFIG_FILE).read_text(encoding="utf-8")
-        config = yaml.safe_load(text)
-        from_dict(EvaluationConfig, config["evaluation"])
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as e:
-        raise ValueError(f"{run / CONFIG_FILE} must hold the config of a run: {e}") from e
-    return text, config
 
 
 def _folders(nodes: dict[str, NodeRun], run: Path) -> Folders:

@@ -1,16 +1,19 @@
-"""The scores of a run as text for 100 columns; input are the dicts of `summary.json`."""
+"""Scores as text for 100 columns; input are the dicts of `summary.json` and `scores.json`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.text_table import table
+
 Cohort = Mapping[str, Any]
 """A `CohortScores` as a dict: `n`, `regions`, `images`, `threshold`."""
 _WIDTH = 100
-_MORE = {
+_OF_VOLUMES = {
     "hd95": ("HD95 mm", 2),
     "lesion_dice": ("lesion dice", 4),
     "lesion_hd95": ("lesion HD95", 2),
 }
+_OF_PHOTOGRAPHS = {"iou": ("IoU", 4)}
 """Further columns, where cases have the score: its head and decimals."""
 _IMAGES = {
     "auroc": "AUROC",
@@ -29,20 +32,49 @@ def score_lines(scores: Cohort, folds: Sequence[Mapping[str, Any]], *, level: fl
       level: Of the intervals.
     """
     lines = _region_lines(scores, level) + _fold_lines(scores, folds)
-    return lines + (_image_lines(scores, level) if scores["images"] else [])
+    lines += _image_lines(scores, level) if scores["images"] else []
+    return lines + _reference_lines(scores.get("reference", {}), level)
+
+
+def slice_lines(slices: Mapping[str, Mapping[str, Cohort]]) -> list[str]:
+    """Mean dice of every part of the cases, and what else tells it in a number.
+
+    Args:
+      slices: Column -> its value -> scores of the cases that have it.
+    """
+    lines = []
+    for column, values in slices.items():
+        regions = list(
+            dict.fromkeys(name for scores in values.values() for name in scores["regions"])
+        )
+        images = any(scores["images"] for scores in values.values())
+        heads = [f"dice by {column}", *regions, *(["AUROC"] if images else []), "n"]
+        rows = [
+            [
+                value,
+                *(_number(_dice({"scores": scores}, region)) for region in regions),
+                *([_number(scores["images"].get("auroc", {}).get("mean"))] if images else []),
+                str(scores["n"]),
+            ]
+            for value, scores in values.items()
+        ]
+        lines += ["", *_ruled(heads, rows)]
+    return lines
 
 
 def _region_lines(scores: Cohort, level: float) -> list[str]:
     regions = {name: region["scores"] for name, region in scores["regions"].items()}
-    more = [s for s in _MORE if any(s in found for found in regions.values())]
-    heads = ["", "dice", "std", _interval_head(level), "n", *(_MORE[s][0] for s in more)]
+    volumes = any("truth_ml" in found for found in regions.values())
+    further = _OF_VOLUMES if volumes else _OF_PHOTOGRAPHS
+    more = {s: how for s, how in further.items() if any(s in found for found in regions.values())}
+    heads = ["", "dice", "std", _interval_head(level), "n", *(head for head, _ in more.values())]
     rows = []
     for name, found in regions.items():
         dice = found.get("dice", {})
         cells = [_number(dice.get("mean")), _number(dice.get("std")), _interval(dice)]
-        others = [_number(found.get(s, {}).get("mean"), _MORE[s][1]) for s in more]
+        others = [_number(found.get(s, {}).get("mean"), places) for s, (_, places) in more.items()]
         rows.append([name, *cells, str(dice.get("n", 0)), *others])
-    return _table(heads, rows)
+    return _ruled(heads, rows)
 
 
 def _fold_lines(scores: Cohort, folds: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -55,7 +87,7 @@ def _fold_lines(scores: Cohort, folds: Sequence[Mapping[str, Any]]) -> list[str]
         rows = [
             [name, *(_number(_dice(fold, name)) for fold in part)] for name in scores["regions"]
         ]
-        lines += ["", *_table(["dice of fold", *(str(fold["fold"]) for fold in part)], rows)]
+        lines += ["", *_ruled(["dice of fold", *(str(fold["fold"]) for fold in part)], rows)]
     return lines
 
 
@@ -73,7 +105,17 @@ def _image_lines(scores: Cohort, level: float) -> list[str]:
         if name in images
     ]
     note = [] if threshold is None else [f"found: above a probability of {threshold:.4f}"]
-    return ["", *_table(heads, rows), *note]
+    return ["", *_ruled(heads, rows), *note]
+
+
+def _reference_lines(reference: Mapping[str, Mapping[str, Any]], level: float) -> list[str]:
+    """The scores as the references compute them, of profile `reference`."""
+    heads = ["as the reference", "mean", "std", _interval_head(level), "n"]
+    rows = [
+        [name, _number(found["mean"]), _number(found["std"]), _interval(found), str(found["n"])]
+        for name, found in reference.items()
+    ]
+    return ["", *_ruled(heads, rows)] if rows else []
 
 
 def _interval_head(level: float) -> str:
@@ -90,14 +132,5 @@ def _number(value: float | None, decimals: int = 4) -> str:
     return "-" if value is None else f"{value:.{decimals}f}"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Heads, a rule and rows; the first column to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    rule = ["-" * width for width in widths]
-    return [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in [heads, rule, *rows]
-    ]
+def _ruled(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return table([heads, *rows], rule=True)

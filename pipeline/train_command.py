@@ -8,16 +8,22 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 
-from beam_preprocess.config_io import from_dict
 from pipeline.config import RunConfig
 from pipeline.network import check_network, fit_network
-from pipeline.options import NETWORK_SECTIONS, add_network_options, check_libraries, parse
+from pipeline.options import (
+    NETWORK_SECTIONS,
+    add_network_options,
+    check_libraries,
+    expand,
+    parse,
+    refuse_data_options,
+)
 from pipeline.recipes import RECIPES
-from pipeline.run_folder import CONFIG_FILE, STATE, hold, require_run_folder
-from pipeline.text_table import table
+from pipeline.run_config import read_config
+from pipeline.run_folder import STATE, hold, require_run_folder
+from pipeline.score_table import score_lines
 from pipeline.train_folder import check_output, claim
 from pipeline.usage import EXIT_DONE, UsageError
 from trainer.config import NOT_DECISIVE
@@ -61,19 +67,19 @@ def make_parser(config: RunConfig) -> ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command. Returns the exit status."""
-    words = [_long(word) for word in argv]
+    words = expand(argv, SHORT)
     run = words[0] if words and not words[0].startswith("-") else ""
     if {"-h", "--help"} & set(words):
-        make_parser(read_config(Path(run)) if run else RECIPES["brats"]()).print_help()
+        make_parser(read_base(Path(run)) if run else RECIPES["brats"]()).print_help()
         return EXIT_DONE
     if not run:
         raise UsageError(
             f"RUN must come first, the folder of an earlier run, got {' '.join(words)!r}: "
             "unet-tfx train RUN --fold N|all --output DIR"
         )
-    base = read_config(Path(run))
+    base = read_base(Path(run))
     parser = make_parser(base)
-    _refuse_data_options(words)
+    refuse_data_options(words)
     options = parse(parser, words)
     config = _change(base, parser, options)
     if options.fold != ALL and not options.fold.isdecimal():
@@ -83,32 +89,10 @@ def main(argv: Sequence[str]) -> int:
     return _train(config, options)
 
 
-def _long(word: str) -> str:
-    """`--workers=2` -> `--trainer.workers=2`."""
-    name, is_one, value = word.partition("=")
-    return f"{SHORT.get(name, name)}{is_one}{value}"
-
-
-def _refuse_data_options(words: Sequence[str]) -> None:
-    for word in words:
-        if word.startswith(("--data.", "--preprocessing.")):
-            raise UsageError(
-                f"options must suit the records of RUN, {word} decides what they are: leave it out,"
-                " or make other records by `unet-tfx run`"
-            )
-
-
-def read_config(run: Path) -> RunConfig:
-    """The config of the last run in a run folder.
-
-    Raises:
-      UsageError: It is no run folder, or its config cannot be read.
-    """
+def read_base(run: Path) -> RunConfig:
+    """The config of the last run in a run folder. Raises UsageError where there is none."""
     require_run_folder(run, "RUN")
-    try:
-        return from_dict(RunConfig, yaml.safe_load((run / CONFIG_FILE).read_text("utf-8")))
-    except (ArgumentError, OSError, ValueError, TypeError, yaml.YAMLError) as e:
-        raise UsageError(f"{run / CONFIG_FILE} must hold the config of a run: {e}") from e
+    return read_config(run)
 
 
 def _change(base: RunConfig, parser: ArgumentParser, options: Namespace) -> RunConfig:
@@ -136,7 +120,8 @@ def _train(config: RunConfig, options: Namespace) -> int:
         training = _training(config, records, fold, run=run, output=output)
         claim(output, _decides(training, fold))
         scores = _train_and_score(training, config, records, fold)
-    sys.stdout.write(result_text(output, fold, scores) + "\n")
+    level = config.evaluation.statistics.level
+    sys.stdout.write(result_text(output, fold, scores, level=level) + "\n")
     return EXIT_DONE
 
 
@@ -196,11 +181,18 @@ def _train_and_score(
     return score_fold(records.examples, fold, training=training.output, scoring=scoring)
 
 
-def result_text(output: Path, fold: str, scores: "CohortScores | None") -> str:
-    """The scores as a table, where the model is, and what to do with it."""
-    from components.score_table import score_rows
+def result_text(output: Path, fold: str, scores: "CohortScores | None", *, level: float) -> str:
+    """The scores as a table, where the model is, and what to do with it.
 
-    rows = table(score_rows(scores)) if scores else []
+    Args:
+      output: Folder of the training.
+      fold: The one that was held out, or `ALL`.
+      scores: Of its cases.
+      level: Of the intervals.
+    """
+    from trainer.metrics.cohort_scores import cohort_to_dict
+
+    rows = score_lines(cohort_to_dict(scores), [], level=level) if scores else []
     held_out = f"{fold}, which it has not seen" if scores else "none: all folds were trained on"
     return "\n".join(
         [

@@ -47,7 +47,7 @@ THIRD_PARTIES = {
     "beam_preprocess/nifti.py": {"nibabel", "isal"},
     "beam_preprocess/statistics.py": {"nibabel"},
     "beam_preprocess/difference.py": {"scipy"},
-    "beam_preprocess/examine.py": {"google_crc32c"},
+    "beam_preprocess/content.py": {"google_crc32c"},
     "beam_preprocess/record_files.py": {"google_crc32c", "isal"},
     "beam_preprocess/datasets/photographs.py": {"PIL"},
     "beam_preprocess/datasets/isbi2012.py": {"tifffile"},
@@ -73,7 +73,7 @@ THIRD_PARTIES = {
         *("tensorflow_data_validation", "tfx_bsl", "pandas", "PIL", "jinja2", "markupsafe"),
     },
     "pipeline/check_command.py": {"tqdm"},
-    "pipeline/evaluate_command.py": {"tqdm", "yaml"},
+    "pipeline/evaluate_command.py": {"tqdm"},
     "pipeline": {"tfx", "ml_metadata", "absl", "yaml"},
     "kubeflow": {"tfx", "kfp", "kubernetes", "yaml", "absl"},
 }

@@ -19,6 +19,7 @@ from trainer.model_folder import TRAINING_CASES, ServingSpec
 from trainer.run_folder import RunFolder
 from trainer.serving import export
 from trainer.staging import StagedCase, data_fingerprint, stage
+from trainer.training_cases import TrainingCases, training_cases_to_json
 
 
 def run_fn(fn_args: Any) -> None:
@@ -107,9 +108,13 @@ def serving_spec(given: Mapping[str, Any]) -> ServingSpec:
 
 
 def training_cases_json(cases: Sequence[StagedCase]) -> str:
-    """Ids and groups of the cases, sorted: the Evaluator checks that it scores none of them."""
-    ids, groups = {c.case_id for c in cases}, {c.group for c in cases}
-    return json.dumps({"cases": sorted(ids), "groups": sorted(groups)}, indent=1)
+    """Ids, groups and images of the cases: the Evaluator checks that it scores none of them."""
+    told = TrainingCases(
+        cases=tuple(sorted({c.case_id for c in cases})),
+        groups=tuple(sorted({c.group for c in cases})),
+        contents={c.content: c.case_id for c in sorted(cases) if c.content},
+    )
+    return training_cases_to_json(told)
 
 
 def check_disjoint(training: Sequence[StagedCase], held_out: Sequence[StagedCase]) -> None:

@@ -21,12 +21,20 @@ from beam_preprocess.records import decode_example, encode_example
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class StagedCase:
-    """A case on local disk: id, patient, sha256 of its record, and the file that holds it."""
+    """A case on local disk.
+
+    Attributes:
+      case_id, group: The case and its patient.
+      sha256: Of its record.
+      path: The file that holds it.
+      content: Hash of its image (`content_hash`); empty where the record does not tell.
+    """
 
     case_id: str
     group: str
     sha256: str
     path: str
+    content: str = ""
 
 
 def stage(patterns: Sequence[str], folder: Path) -> list[StagedCase]:
@@ -80,6 +88,7 @@ def _stage_record(record: bytes, folder: Path) -> StagedCase:
         group=features["group"][0].decode(),
         sha256=sha256,
         path=str(path),
+        content=features.get("content", [b""])[0].decode(),
     )
 
 

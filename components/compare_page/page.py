@@ -19,6 +19,7 @@ from components.report.words import (
     sort_scores,
 )
 from components.web import DASH, FOLDER, make_environment, page_parts
+from trainer.metrics.case_scores import without_nan
 from trainer.metrics.definitions import DEFINITIONS, unit_of
 
 MOST_CASES = 10
@@ -121,11 +122,5 @@ def comparison_dict(comparison: RunComparison) -> dict[str, Any]:
         "correction": f"Holm, {comparison.questions} questions, level {LEVEL}",
         **{name: getattr(comparison, name) for name in own},
         "settings": {n: {"a": a, "b": b} for n, (a, b) in comparison.settings.items()},
-        "scores": [_without_nan(asdict(line)) for line in comparison.lines],
+        "scores": [without_nan(asdict(line)) for line in comparison.lines],
     }
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without_nan(v) for k, v in value.items()}
-    return None if isinstance(value, float) and isnan(value) else value

@@ -7,8 +7,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from beam_preprocess.content import content_hash
 from beam_preprocess.datasets.brats import Brats
-from beam_preprocess.examine import content_hash, examine_case
+from beam_preprocess.examine import examine_case
 
 
 def files_of(root, case_id="BraTS2021_00000"):

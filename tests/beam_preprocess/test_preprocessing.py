@@ -470,5 +470,6 @@ def test_normalised_features_are_those_of_the_transform(make_case):
     shapes = {name: tensor.shape.as_list() for name, tensor in outputs.items()}
     channels = {name: [None, 4] for name in ("mean", "stdev", "shape")}
     axes = {name: [None, 3] for name in ("full_shape", "spacing")}
-    texts = {name: [None] for name in ("X", "Y", "case_id", "group", "stratum", "affine")}
+    names = ("X", "Y", "case_id", "group", "stratum", "content", "affine")
+    texts = {name: [None] for name in names}
     assert shapes == channels | axes | texts | {"box": [None, 6]}

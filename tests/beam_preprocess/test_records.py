@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from beam_preprocess.content import content_hash
 from beam_preprocess.crop import crop, uncrop
 from beam_preprocess.records import (
     IMAGE_DTYPES,
@@ -40,6 +41,7 @@ def test_raw_record_of_a_scan(make_case, dtype):
     assert record.affine.dtype == np.float64
     assert record.spacing == (2.0, 3.0, 4.0)
     assert record.sources == {"a b.nii.gz": "11", "b.png": "22"}
+    assert record.content == content_hash(case)
     np.testing.assert_array_equal(uncrop(record.image, record.box, record.full_shape), image)
 
 
@@ -66,6 +68,17 @@ def test_raw_record_has_the_features_of_its_spec(make_case, rank, image):
     parsed = tf.io.parse_single_example(serialized, raw_feature_spec(rank))
     assert parsed["image_shape"].numpy().tolist()[-1] == 2
     assert len(parsed["box"]) == 2 * rank and parsed["label"].numpy() == b""
+
+
+def test_records_that_do_not_tell_the_image(make_case):
+    """Raw ones of earlier runs, and normalised ones of the references."""
+    features = decode_example(encode_raw(make_case(scan()), foreground="nonzero"))
+    del features["content"]
+    assert decode_raw(encode_example(features)).content == ""
+    features = decode_example(normalised_record(scan("uint8"), scan("uint8")[..., 0]))
+    del features["content"]
+    record = parse_normalised(encode_example(features), rank=3, channels=2)
+    assert record["content"].numpy() == b""
 
 
 def test_encoding_is_deterministic(make_case):
@@ -135,6 +148,7 @@ def normalised_record(x, y):
             "case_id": "c",
             "group": "g",
             "stratum": "s",
+            "content": "h",
             "box": list(range(2 * rank)),
             "full_shape": list(y.shape),
             "affine": np.eye(4).tobytes(),

@@ -1,5 +1,6 @@
 """Artifacts in temporary folders, as TFX hands them to an executor."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from beam_preprocess.case import Case, CaseFiles, DatasetInfo
+from beam_preprocess.synth import dagm
 from trainer.config import InferenceConfig
 from trainer.model_config import ModelConfig
 from trainer.model_folder import ServingSpec, write_metadata
@@ -83,3 +85,22 @@ def fake_model(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "trainer.serving", SimpleNamespace(LoadedModel=LoadedModel))
     return loaded
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """Photographs of DAGM: of class 1, parts Train and Test."""
+    dagm.write_cohort(tmp_path / "dagm", cases=8, seed=0, size=32)
+    return tmp_path / "dagm"
+
+
+@pytest.fixture
+def run_examples(tmp_path: Path) -> Path:
+    """CaseGen's artifact, less the records."""
+    folder = tmp_path / "examples"
+    folder.mkdir()
+    content = {"splits": {"fold-0": ["a"], "test": ["t"], "unlabelled": ["u"]}, "columns": {}}
+    (folder / "cohort.json").write_text(json.dumps(content))
+    statistics = [{"case_id": c, "group": f"patient-{c}", "content": f"#{c}"} for c in "atu"]
+    (folder / "cohort-statistics.json").write_text(json.dumps({"case_statistics": statistics}))
+    return folder

@@ -28,6 +28,7 @@ def write_model(folder, weights: str, cases: list[str]) -> None:
     (served / "saved_model.pb").write_text(weights)
     (served / "assets.extra" / "unet_tfx.json").write_text("{}")
     trained = {"cases": cases, "groups": [f"patient of {c}" for c in cases]}
+    trained["contents"] = {f"image of {c}": c for c in cases}
     (folder / "training_cases.json").write_text(json.dumps(trained))
 
 
@@ -85,11 +86,16 @@ def test_modes(run, deploy, weights, folds, trained):
     expected = {"mode": deploy, "select": "WT/dice", "folds": folds, "best_fold": 1}
     assert made == expected | {"image_threshold": None}
     known = json.loads((out / "training_cases.json").read_text())
-    assert known == {"cases": trained, "groups": [f"patient of {c}" for c in trained]}
+    assert known == {
+        "cases": trained,
+        "groups": [f"patient of {c}" for c in trained],
+        "contents": {f"image of {c}": c for c in trained},
+    }
     origin = read_origin(out / "Format-Serving")
     assert (origin.key, origin.mode, origin.folds) == ("k", deploy, tuple(folds))
     assert origin.image_threshold is None
     assert seen_cases(origin, {c: c for c in "abcd"}) == {*trained}
+    assert origin.contents == {origin.hide(f"image of {c}"): origin.hide(c) for c in trained}
 
 
 def test_best_by_distance_is_another_fold(run):
@@ -122,7 +128,7 @@ def test_no_id_of_a_patient_is_in_what_is_served(run):
     out = run("best-fold")
     texts = [p.read_text() for p in (out / "Format-Serving").rglob("*") if p.is_file()]
     assert len(texts) == 3
-    assert not [t for t in texts if "patient of" in t]
+    assert not [t for t in texts if "patient of" in t or "image of" in t]
 
 
 def test_component_takes_the_refit_alone(candidate):

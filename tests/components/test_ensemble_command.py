@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from beam_preprocess.datasets.dagm import DAGM
-from components.ensemble_command import join_training_cases
+from components.ensemble_command import joined_cases, joined_origin
+from components.origin import ORIGIN, make_origin, read_origin, seen_cases, write_origin
 from pipeline.cli import main
 from pipeline.usage import EXIT_DONE, EXIT_ERROR, EXIT_USAGE
 from trainer.config import InferenceConfig
@@ -89,7 +90,9 @@ def test_two_models_become_one(members, ensemble, tmp_path):
     written = sorted(p.relative_to(output).parts[0] for p in output.rglob("*"))
     assert set(written) == {"model", TRAINING_CASES}
     joined = json.loads((output / TRAINING_CASES).read_text())
-    assert joined == {"cases": ["a", "b", "c"], "groups": ["A", "B", "C"]}
+    assert joined == {"cases": ["a", "b", "c"], "groups": ["A", "B", "C"], "contents": {}}
+    origin = read_origin(output / "model" / "1")
+    assert origin.mode == "ensemble" and len(origin.trained_on) == 6
     answers = [LoadedModel(m).predict_probabilities(IMAGE)[1] for m in members]
     found = LoadedModel(output / "model").predict_probabilities(IMAGE)[1]
     np.testing.assert_allclose(found, np.mean(answers, axis=0), atol=1e-6)
@@ -106,7 +109,8 @@ def test_one_model_with_other_inference(members, ensemble, monkeypatch, tmp_path
     words = [members[0], "--output", tmp_path / "out", "--inference.mode", "whole"]
     status, said, _ = ensemble(*words)
     assert status == EXIT_DONE
-    assert f"not told: {members[0]} has no {TRAINING_CASES} beside it" in said
+    assert f"not told: {members[0]} has no {TRAINING_CASES} beside it and no {ORIGIN} in it" in said
+    assert read_origin(tmp_path / "out" / "model" / "1") is None
     spec = read_metadata(tmp_path / "out" / "model" / "1")
     assert spec == replace(SPEC, inference=replace(SPEC.inference, mode="whole"))
     assert not (tmp_path / "out" / TRAINING_CASES).exists()
@@ -119,12 +123,35 @@ def test_training_cases_beside_a_model_of_the_pipeline(tmp_path):
         model.mkdir(parents=True)
         content = json.dumps({"cases": [f"c{number}"], "groups": ["g"]})
         (model.parent / TRAINING_CASES).write_text(content)
-    assert json.loads(join_training_cases(models)) == {"cases": ["c0", "c1"], "groups": ["g"]}
+    joined = joined_cases(models)
+    assert (joined.cases, joined.groups) == (("c0", "c1"), ("g",))
 
 
 def test_training_cases_of_some_models_are_not_those_of_all(members):
     tell(members[0], ["a"], ["A"])
-    assert join_training_cases(members) is None
+    assert joined_cases(members) is None and joined_origin(members) is None
+
+
+def test_pushed_members_are_known_by_their_hashes(members, ensemble, monkeypatch, tmp_path):
+    """One model of a training and one that was pushed: what each has seen, the new one has."""
+
+    def export_ensemble(models, folder, *, inference):
+        write_metadata(SPEC, Path(folder))
+
+    stub = SimpleNamespace(export_ensemble=export_ensemble)
+    monkeypatch.setitem(sys.modules, "trainer.ensemble", stub)
+    tell(members[0], ["a"], ["A"])
+    write_origin(make_origin("k", "refit", folds=[], names=["b", "B"]), members[1])
+    status, said, _ = ensemble(*members, "--output", tmp_path / "out")
+    assert status == EXIT_DONE
+    assert "trained   on the cases of the models, which it knows by hashes\n" in said
+    assert not (tmp_path / "out" / TRAINING_CASES).exists()
+    made = read_origin(tmp_path / "out" / "model" / "1")
+    groups = {"a": "x", "second-scan": "B", "c": "C"}
+    assert seen_cases(made, groups) == {"a", "second-scan"}
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    again = joined_origin([tmp_path / "copy" / "model" / "1", members[0]])
+    assert seen_cases(again, groups) == {"a", "second-scan"}
 
 
 @pytest.mark.parametrize(

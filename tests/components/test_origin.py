@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -36,6 +37,22 @@ def test_holds_no_id(tmp_path):
     values = json.loads(text)
     expected = hashlib.sha256(f"{values['salt']}/case-1".encode()).hexdigest()
     assert expected in values["trained_on"] and len(values["trained_on"]) == 2
+
+
+def test_contents_are_hashed_again_and_read_back(tmp_path):
+    made = make_origin("k", "refit", folds=[], names=["case-1"], contents={"abc": "case-1"})
+    write_origin(made, tmp_path)
+    assert read_origin(tmp_path) == made
+    assert made.contents == {made.hide("abc"): made.hide("case-1")}
+    assert made.hide("case-1") in made.trained_on and "abc" not in (tmp_path / ORIGIN).read_text()
+
+
+def test_model_that_was_joined_has_seen_what_its_members_have(tmp_path):
+    joined = replace(origin(names=["own"]), members=(origin(), origin(names=["case-9"])))
+    write_origin(joined, tmp_path)
+    assert read_origin(tmp_path) == joined
+    groups = {"case-1": "p", "case-2": "patient-1", "case-3": "q", "case-9": "r", "own": "s"}
+    assert seen_cases(joined, groups) == {"case-1", "case-2", "case-9", "own"}
 
 
 def test_hashes_of_two_models_cannot_be_matched():

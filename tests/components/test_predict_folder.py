@@ -81,7 +81,8 @@ def test_list_of_photographs_with_probabilities(push, photographs, fake_model, p
     words = [*paths(push(DAGM), file, out), "--probabilities", probabilities]
     status, said, _ = predict(*words)
     assert status == EXIT_DONE and said.endswith(f"probabilities  {probabilities}\n")
-    assert sorted(p.name for p in probabilities.iterdir()) == ["p0.npz", "p2.npz"]
+    told = ["prediction.json", "prediction.jsonl"]
+    assert sorted(p.name for p in probabilities.iterdir()) == ["p0.npz", "p2.npz", *told]
     assert {p.name for p in out.glob("*.png")} == {"p0.png", "p2.png"}
     with np.load(probabilities / "p2.npz") as found:
         expected = (np.arange(16, dtype=np.float32).reshape(4, 4, 1) + 2) / 16
@@ -125,6 +126,28 @@ def test_nothing_left_to_do_loads_no_model(push, photographs, fake_model, predic
     status, said, told = predict(*words)
     assert (status, told) == (EXIT_DONE, "") and "0 predicted, 4 done before" in said
     assert len(fake_model) == 1
+
+
+def test_input_that_changes_meanwhile_is_predicted_again(
+    push, photographs, predict, monkeypatch, tmp_path
+):
+    """A case is replaced after it was read, while it is segmented."""
+    other = np.full((4, 4), 77, np.uint8)
+
+    class LoadedModel:
+        def __init__(self, path):
+            pass
+
+        def predict(self, image):
+            if image[0, 0, 0] == 1:
+                Image.fromarray(other).save(photographs / "p1.png")
+            return image[..., 0]
+
+    monkeypatch.setitem(sys.modules, "trainer.serving", SimpleNamespace(LoadedModel=LoadedModel))
+    words = paths(push(DAGM), photographs, tmp_path / "out")
+    assert "4 predicted" in predict(*words)[1]
+    assert "1 predicted, 3 done before" in predict(*words)[1]
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "p1.png")), other)
 
 
 def test_interrupted_run_goes_on_where_it_was(push, photographs, predict, monkeypatch, tmp_path):

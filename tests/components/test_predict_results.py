@@ -8,7 +8,7 @@ import pytest
 
 from beam_preprocess.datasets.dagm import DAGM
 from components.predict_inputs import PredictionInput
-from components.predict_results import DONE, MADE_BY, ResultFolder
+from components.predict_results import DONE, MADE_BY, ResultFolder, take_stamps
 from trainer.config import InferenceConfig
 
 INFERENCE = InferenceConfig(window=(8, 8))
@@ -40,7 +40,7 @@ def finish(results: ResultFolder, case: PredictionInput) -> None:
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    results.add(case, 1.23456)
+    results.add(case, take_stamps(case), 1.23456)
 
 
 def test_claimed_again_by_the_same_model_wherever_it_lies(results, push, tmp_path):
@@ -98,11 +98,11 @@ def test_damaged_manifest(results, push):
 
 
 def test_done_cases_are_found_again(results, case):
-    assert results.done() == {} and not results.has(case, {})
+    assert results.done() == [{}] and not results.has(case, [{}])
     finish(results, case)
     done = results.done()
     assert results.has(case, done)
-    assert done["photo"]["input"] == case.source and done["photo"]["seconds"] == 1.235
+    assert done[0]["photo"]["input"] == case.source and done[0]["photo"]["seconds"] == 1.235
 
 
 def test_removed_result_is_not_done(results, case):
@@ -117,6 +117,30 @@ def test_probabilities_that_are_wanted_later_are_not_done(results, case, tmp_pat
     assert not wanting.has(case, wanting.done())
     finish(wanting, case)
     assert wanting.has(case, wanting.done()) and results.has(case, results.done())
+
+
+def test_probabilities_of_two_kinds_do_not_mix(results, case, push, tmp_path):
+    """Other label maps, the same folder of probabilities."""
+    model = push(DAGM)
+    wanting = replace(results, probabilities=tmp_path / "p")
+    begin(wanting, model)
+    finish(wanting, case)
+    other = replace(wanting, labels=tmp_path / "other")
+    with pytest.raises(ValueError, match=f"'{tmp_path}/p' has those of other settings"):
+        other.claim(model, replace(INFERENCE, mode="whole"))
+    begin(other, model)
+    namesake = replace(case, source="/elsewhere/photo.png")
+    message = f"'{tmp_path}/p' must be those of one case each, 'photo' is there of"
+    with pytest.raises(ValueError, match=message):
+        other.has(namesake, other.done())
+
+
+def test_folder_of_probabilities_with_other_files_is_refused(results, push, tmp_path):
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "notes.txt").touch()
+    wanting = replace(results, probabilities=tmp_path / "p")
+    with pytest.raises(ValueError, match="^probabilities must be a new or empty folder, or one"):
+        wanting.claim(push(DAGM), INFERENCE)
 
 
 def test_changed_input_is_not_done(results, case):
@@ -139,9 +163,9 @@ def test_torn_line_is_cut(results, case):
     finish(results, case)
     with (results.labels / DONE).open("a") as file:
         file.write('{"case": "second", "inp')
-    assert list(results.done()) == ["photo"]
+    assert list(results.done()[0]) == ["photo"]
     finish(results, replace(case, name="third"))
-    assert list(results.done()) == ["photo", "third"]
+    assert list(results.done()[0]) == ["photo", "third"]
 
 
 @pytest.mark.parametrize(

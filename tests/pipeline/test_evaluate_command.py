@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from components.evaluation_run import Evaluated, LabelledCases
+from components.evaluation_run import Evaluated
+from components.labelled_cases import LabelledCases
 from pipeline.cli import main
-from pipeline.config_text import config_text
-from pipeline.evaluate_command import make_parser, read_evaluation, result_text
+from pipeline.evaluate_command import make_parser, result_text
 from pipeline.options import parse
-from pipeline.recipes import RECIPES
-from pipeline.usage import EXIT_ERROR, EXIT_USAGE, UsageError
+from pipeline.usage import EXIT_ERROR, EXIT_USAGE
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores, ImageScore
 from trainer.metrics.cohort_scores import score_cohort
@@ -50,10 +49,11 @@ def test_wrong_usage(tmp_path: Path, capsys, options: list[str], message: str) -
 
 def test_records_of_a_run_are_what_they_are(tmp_path: Path, capsys) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "metadata.sqlite").write_bytes(b"")
+    for name in ("metadata.sqlite", "config.yaml"):
+        (tmp_path / "run" / name).write_bytes(b"")
     words = ["--model", "m", f"--data={tmp_path / 'run'}", "--data.case_table", "table.csv"]
     assert main(["evaluate", *words, "--output", str(tmp_path / "out")]) == EXIT_USAGE
-    assert "--data.case_table must be left out where --data is a run" in capsys.readouterr().err
+    assert "--data.case_table must be left out, the records of a run" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -62,21 +62,6 @@ def test_model_that_is_none(tmp_path: Path, capsys) -> None:
     words = ["--model", str(tmp_path), "--data", str(tmp_path / "data")]
     assert main(["evaluate", *words, "--output", str(tmp_path / "out")]) == EXIT_ERROR
     assert "model must be a folder that unet-tfx pushed" in capsys.readouterr().err
-
-
-def test_a_run_tells_how_it_was_scored(tmp_path: Path) -> None:
-    text = config_text(RECIPES["brats-demo"]()).replace("empty: brats", "empty: nan")
-    (tmp_path / "config.yaml").write_text(text)
-    assert read_evaluation(tmp_path) == EvaluationConfig(empty="nan")
-    options = parse(make_parser(read_evaluation(tmp_path)), ["--evaluation.slices", "[site]"])
-    assert (options.evaluation.empty, list(options.evaluation.slices)) == ("nan", ["site"])
-
-
-@pytest.mark.parametrize("text", ["", "evaluation: 3", "model: {}"])
-def test_config_of_a_run_that_is_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / "config.yaml").write_text(text)
-    with pytest.raises(UsageError, match=r"config.yaml must hold the config of a run"):
-        read_evaluation(tmp_path)
 
 
 def photograph(case_id: str, dice: float, *, defective: bool) -> CaseScores:
@@ -93,7 +78,16 @@ def test_what_is_printed() -> None:
         photograph("c", 0.25, defective=False),
     ]
     scores = score_cohort([cases], StatisticsConfig(resamples=20))
-    done = Evaluated(cases=tuple(cases), scores=scores, failures={"d": "d.png is torn"})
+    parts = {
+        value: score_cohort([part], StatisticsConfig(resamples=20))
+        for value, part in {"left": cases[:2], "unknown": cases[2:]}.items()
+    }
+    done = Evaluated(
+        cases=tuple(cases),
+        scores=scores,
+        slices={"camera": parts},
+        failures={"d": "d.png is torn"},
+    )
     words = ["--model", "serving", "--data.root", "photos", "--output", "out"]
     options = parse(make_parser(EvaluationConfig()), words)
     groups = {case_id: case_id for case_id in "abcd"}
@@ -103,19 +97,26 @@ def test_what_is_printed() -> None:
         groups=groups,
         columns={},
         sources=[],
+        content_of=lambda case_id: "",
         trained_on=False,
         failures={},
     )
     lines = result_text(options, listed, done, "not told").splitlines()
-    assert lines[0].split() == ["score", "mean", "std", "interval", "of", "the", "mean", "n"]
-    assert lines[1].split() == ["defect/dice", "0.7500", "0.2500", "0.5000", "to", "1.0000", "2"]
-    assert [line.split()[:2] for line in lines[2:6]] == [
-        ["images/auroc", "1.0000"],
-        ["images/average_precision", "1.0000"],
-        ["images/tpr", "1.0000"],
-        ["images/tnr", "1.0000"],
+    assert lines[:3] == [
+        "          dice     std    95 % interval  n",
+        "------  ------  ------  ---------------  -",
+        "defect  0.7500  0.2500  0.5000 - 1.0000  2",
     ]
-    assert lines[7:] == [
+    assert lines[6].split() == ["AUROC", "1.0000", "1.0000", "-", "1.0000", "3"]
+    assert lines[-12:-6] == [
+        "",
+        "dice by camera  defect   AUROC  n",
+        "--------------  ------  ------  -",
+        "left            0.7500       -  2",
+        "unknown              -       -  1",
+        "",
+    ]
+    assert lines[-6:] == [
         "cases      3 of 4 scored, split test of photos",
         "model      serving",
         "training   not told",

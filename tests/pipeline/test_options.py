@@ -7,7 +7,7 @@ import pytest
 from components.gate_config import GateRule
 from pipeline.cli import main
 from pipeline.config import RunConfig
-from pipeline.options import build_config, parse, peek_recipe
+from pipeline.options import build_config, expand, parse, peek_recipe, refuse_data_options
 from pipeline.recipes import RECIPES, brats
 from pipeline.run_command import make_parser
 from pipeline.usage import UsageError
@@ -338,3 +338,19 @@ def test_missing_or_unknown_recipe(argv, got):
     )
     with pytest.raises(UsageError, match=message):
         peek_recipe(argv)
+
+
+def test_short_names_of_options():
+    short = {"--workers": "--trainer.workers"}
+    words = ["run", "--workers=2", "--workers", "3", "--trainer.seed=a=b"]
+    assert expand(words, short) == [
+        *("run", "--trainer.workers=2", "--trainer.workers", "3", "--trainer.seed=a=b")
+    ]
+
+
+@pytest.mark.parametrize("word", ["--data.folds", "--data.root=x", "--preprocessing.profile"])
+def test_options_of_records_that_are_there(word):
+    name = word.partition("=")[0]
+    with pytest.raises(UsageError, match=f"^{name} must be left out, the records of a run are"):
+        refuse_data_options(["run", word])
+    assert refuse_data_options(["run", word], but=[name]) is None

@@ -1,6 +1,6 @@
 """Tables of scores by hand, at most 100 columns wide."""
 
-from pipeline.score_table import score_lines
+from pipeline.score_table import score_lines, slice_lines
 
 
 def summary(mean, std=0.0, low=None, high=None, n=4):
@@ -25,6 +25,7 @@ WT = region(
     dice=summary(0.8125, 0.05, 0.7612, 0.86341),
     hd95=summary(4.256, 1, 3, 5),
     lesion_dice=summary(0.7, 0.1, 0.6, 0.8),
+    truth_ml=summary(3.0),
 )
 ET = region(dice=summary(None, None, n=0))
 
@@ -70,10 +71,42 @@ def test_images():
 
 def test_many_folds_and_long_names_fit_in_100_columns():
     full = {name: summary(374.0, 1, 0.1, 0.2, n=1251) for name in ("hd95", "lesion_hd95")}
-    full |= {name: summary(0.5, 0.1, 0.4, 0.6, n=1251) for name in ("dice", "lesion_dice")}
+    shares = ("dice", "lesion_dice", "truth_ml")
+    full |= {name: summary(0.5, 0.1, 0.4, 0.6, n=1251) for name in shares}
     regions = {name: region(**full) for name in ("PeritumoralEdema", "EnhancingTumor", "mean")}
     means = [{"fold": i, "scores": cohort(regions)} for i in range(20)]
     lines = score_lines(cohort(regions), means, level=0.95)
     assert max(map(len, lines)) <= 100
     heads = [line.split()[3:] for line in lines if line.startswith("dice of fold")]
     assert [int(n) for numbers in heads for n in numbers] == [*range(20)]
+
+
+def test_photographs_have_no_millimetres():
+    defect = region(dice=summary(0.5), iou=summary(0.3333, 0.1), hd95=summary(12.0))
+    head, _, row = score_lines(cohort({"defect": defect}), [], level=0.95)
+    assert head.split()[-2:] == ["n", "IoU"] and row.split()[-2:] == ["4", "0.3333"]
+
+
+def test_scores_as_the_references_compute_them():
+    reference = {"MeanDice": summary(0.5, 0.25, 0.375, 0.75)}
+    lines = score_lines(cohort({}) | {"reference": reference}, [], level=0.95)
+    assert lines == [
+        "",
+        "as the reference    mean     std    95 % interval  n",
+        "----------------  ------  ------  ---------------  -",
+        "MeanDice          0.5000  0.2500  0.3750 - 0.7500  4",
+    ]
+
+
+def test_parts_of_the_cases():
+    """A value may lack a region that others have."""
+    part = cohort({"WT": region(dice=summary(0.75)), "ET": region(dice=summary(0.5))})
+    other = cohort({"WT": region(dice=summary(0.25))})
+    assert slice_lines({"stratum": {"HGG": part, "LGG": other}}) == [
+        "",
+        "dice by stratum      WT      ET  n",
+        "---------------  ------  ------  -",
+        "HGG              0.7500  0.5000  4",
+        "LGG              0.2500       -  4",
+    ]
+    assert slice_lines({}) == []

@@ -27,7 +27,7 @@ from pipeline.cli import main
 from pipeline.config_text import config_text
 from pipeline.recipes import RECIPES
 from pipeline.run_records import find_records
-from pipeline.train_command import choose_fold, make_parser, read_config
+from pipeline.train_command import choose_fold, make_parser, read_base
 from pipeline.usage import EXIT_DONE, EXIT_ERROR, EXIT_USAGE, UsageError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -217,7 +217,10 @@ def test_fold_that_is_not_there(given: str) -> None:
         (["--fold", "0", "--output", "{out}"], "holds something else: give another folder"),
         (["--output", "{out}/x"], "--fold must be the number of a fold, or all, got ''"),
         (["--fold", "one", "--output", "{out}/x"], "must be the number of a fold, or all, got 'on"),
-        (["--data.folds", "5"], "--data.folds decides what they are: leave it out"),
+        (
+            ["--data.folds", "5"],
+            "--data.folds must be left out, the records of a run are what they are",
+        ),
         (["--trainer.sample", "5"], "did you mean trainer.samples"),
         (["--workers", "2"], "trainer.strategy must be 'multi-worker' or 'horovod' with 2 workers"),
         (["--trainer.crop", "[15,16]"], "trainer.crop [15, 16] does not suit the network"),
@@ -247,11 +250,11 @@ def test_config_that_is_none(run: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(run, tmp_path / "copy")
     (copy / "config.yaml").write_text("data: 3")
     with pytest.raises(UsageError, match=r"config.yaml must hold the config of a run"):
-        read_config(copy)
+        read_base(copy)
 
 
 def test_options_start_from_the_run(run: Path) -> None:
-    config = read_config(run)
+    config = read_base(run)
     options = make_parser(config).parse_args([str(run), "--trainer.seed", "7"])
     assert (options.trainer.samples, options.trainer.seed) == (24, 7)
     assert list(options.model.filters) == [2, 4]
@@ -286,7 +289,8 @@ def test_fold_is_trained_scored_and_found_finished(
     dice = scores["scores"]["regions"]["defect"]["scores"]["dice"]
     assert dice["n"] == 1
     rows = [line.split() for line in first.splitlines()]
-    assert ["defect/dice", f"{dice['mean']:.4f}", "0.0000", "-", "1"] in rows
+    assert ["defect", f"{dice['mean']:.4f}", "0.0000", "-", "1"] in [row[:5] for row in rows]
+    assert any(row[:1] == ["IoU_THS_0.5"] for row in rows)
     assert {p.name for p in (output / "predictions").iterdir()} == {"photo-0.png", "photo-1.png"}
     assert json.loads((output / "cases.json").read_text())[1]["reference"]["IoU_THS_0.5"] >= 0
     assert ["model", str(output / "model")] in rows
@@ -319,7 +323,7 @@ def evaluate_trained(run: Path, output: Path, tmp_path: Path, capsys) -> None:
         assert (tmp_path / "fold" / name).read_bytes() == (output / name).read_bytes()
     trained = [*words, "--data", str(run), "--split=fold-1", f"--output={tmp_path / 'trained'}"]
     assert main(trained) == EXIT_ERROR
-    assert "no case of split fold-1 may be in the training data" in capsys.readouterr().err
+    assert "2 of split fold-1 are: photo-2 (" in capsys.readouterr().err
     assert not (tmp_path / "trained").exists()
 
     dagm.write_cohort(tmp_path / "dagm", cases=8, seed=0, size=32)
@@ -330,6 +334,7 @@ def evaluate_trained(run: Path, output: Path, tmp_path: Path, capsys) -> None:
     printed = capsys.readouterr().out
     assert f"cases      {len(others)} of {len(others) + 1} scored, split cv of" in printed
     assert f"not scored 1\n  1. Class1_Train_{bad.stem}: {bad.name} is no complete image" in printed
+    assert "dice by stratum" in printed and "dice by size" in printed
     assert len(json.loads((tmp_path / "raw" / "cases.json").read_text())) == len(others)
 
 
@@ -342,7 +347,7 @@ def test_all_data_on_two_workers(run: Path, tmp_path: Path, capsys) -> None:
     words = ["train", str(run), "--fold", "all", "--output", str(output)]
     assert main([*words, "--workers", "2", "--strategy=multi-worker"]) == EXIT_DONE
     printed = capsys.readouterr().out
-    assert "none: all folds were trained on" in printed and "defect/dice" not in printed
+    assert "none: all folds were trained on" in printed and "defect" not in printed
     assert not (output / "scores.json").exists()
     assert len(json.loads((output / "training_cases.json").read_text())["cases"]) == 6
     assert read_history(output / "logs")[-1]["step"] == 6
@@ -352,7 +357,7 @@ def test_all_data_on_two_workers(run: Path, tmp_path: Path, capsys) -> None:
 @pytest.mark.slow
 def test_sigterm_saves_and_the_same_command_goes_on(run: Path, tmp_path: Path) -> None:
     def words(name: str) -> list[str]:
-        options = ["--trainer.samples", "400", "--trainer.checkpoint_steps", "1000"]
+        options = ["--trainer.samples", "200", "--trainer.checkpoint_steps", "1000"]
         return ["train", str(run), "--fold", "1", "--output", str(tmp_path / name), *options]
 
     command = [sys.executable, "-m", "pipeline.cli", *words("preempted")]

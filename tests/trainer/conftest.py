@@ -29,6 +29,7 @@ def encode_record(
             "case_id": case_id,
             "group": group or f"patient-of-{case_id}",
             "stratum": "any",
+            "content": f"image-of-{case_id}",
             "X": x.tobytes(),
             "Y": y.tobytes(),
             "mean": [float(m) for m in mean or [v.mean() for v in channels]],

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -100,6 +100,7 @@ def test_run_tells_whom_it_trained_on_beside_the_model_and_not_in_it(
     assert told == {
         "cases": ["case-1", "case-2"],
         "groups": ["patient-of-case-1", "patient-of-case-2"],
+        "contents": {"image-of-case-1": "case-1", "image-of-case-2": "case-2"},
     }
     assert sorted(p.name for p in served.parent.iterdir()) == [
         "Format-Serving",
@@ -110,9 +111,9 @@ def test_run_tells_whom_it_trained_on_beside_the_model_and_not_in_it(
 
 
 def test_training_cases_are_sorted_and_named_once() -> None:
-    cases = [case("b", "2"), case("c", "1"), case("a", "2")]
+    cases = [case("b", "2"), case("c", "1"), replace(case("a", "2"), content="#a")]
     told = json.loads(training_cases_json(cases))
-    assert told == {"cases": ["a", "b", "c"], "groups": ["1", "2"]}
+    assert told == {"cases": ["a", "b", "c"], "groups": ["1", "2"], "contents": {"#a": "a"}}
 
 
 def test_run_writes_logs(trained: SimpleNamespace) -> None:

@@ -51,7 +51,7 @@ class CaseScores:
 def cases_to_json(cases: Sequence[CaseScores]) -> str:
     """Cases in the order of their ids. NaN is null: JSON has no NaN."""
     rows = [asdict(case) for case in sorted(cases, key=lambda c: c.case_id)]
-    return json.dumps(_without_nan(rows), indent=1, allow_nan=False)
+    return json.dumps(without_nan(rows), indent=1, allow_nan=False)
 
 
 def cases_from_json(text: str) -> list[CaseScores]:
@@ -82,9 +82,10 @@ def _with_nan(values: Mapping[str, float | None]) -> dict[str, float]:
     return {name: math.nan if v is None else v for name, v in values.items()}
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """Plain values with None for NaN, which JSON has not."""
     if isinstance(value, dict):
-        return {k: _without_nan(v) for k, v in value.items()}
+        return {k: without_nan(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(v) for v in value]
+        return [without_nan(v) for v in value]
     return None if isinstance(value, float) and math.isnan(value) else value

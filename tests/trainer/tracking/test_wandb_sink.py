@@ -1,6 +1,7 @@
 """W&B's runs, offline: what its own library wrote to its files."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -15,17 +16,25 @@ MANIFEST = {"title": "Trainer-fold-0", "trainer": {"samples": 16}, "seed": 3}
 
 
 def records(path: Path, kind: str) -> list:
-    """What a run's file holds of one kind."""
+    """What the file of a finished run holds of one kind."""
+    [file] = path.glob("wandb/offline-run-*/*.wandb")
+    deadline = time.monotonic() + 60  # W&B's service writes on when `finish` has returned
+    while not (found := _scan(file)).get("exit"):
+        assert time.monotonic() < deadline, f"{file} has no exit record, but {list(found)}"
+        time.sleep(0.1)
+    return found.get(kind, [])
+
+
+def _scan(file: Path) -> dict[str, list]:
     from wandb.proto import wandb_internal_pb2
     from wandb.sdk.internal.datastore import DataStore
 
-    [file] = path.glob("wandb/offline-run-*/*.wandb")
-    store, found = DataStore(), []
+    store, found = DataStore(), {}
     store.open_for_scan(str(file))
     while (data := store.scan_data()) is not None:
         record = wandb_internal_pb2.Record.FromString(data)
-        if record.WhichOneof("record_type") == kind:
-            found.append(getattr(record, kind))
+        kind = record.WhichOneof("record_type")
+        found.setdefault(kind, []).append(getattr(record, kind))
     return found
 
 
