@@ -116,7 +116,8 @@ def test_variables_must_be_those_of_the_network(folds: list[Path], tmp_path: Pat
 def test_rebuilt_model_infers_otherwise(ensemble: LoadedModel) -> None:
     inference = InferenceConfig(window=(16, 16), mode="whole", mirror=(1,), min_component=4)
     spec = replace(SPEC, inference=inference)
-    expected = Servable(load_networks(ensemble), spec).predict(tf.constant(IMAGE))
+    servable = Servable(load_networks(ensemble), spec)
+    expected = servable.predict(tf.constant(IMAGE))
     rebuilt = RebuiltModel(ensemble.path, inference)
     assert rebuilt.spec == spec
     label, probabilities = rebuilt.predict_probabilities(IMAGE)
