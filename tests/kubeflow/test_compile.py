@@ -111,7 +111,8 @@ def test_is_what_kubeflow_declares(compiled):
 def test_the_whole_dag(compiled, folds):
     assert set(compiled.tasks) == {
         *("CaseGen", "StatisticsGen", "StatisticsSchema", "ExampleValidator", "DataGate"),
-        *("RecordSchema", "Transform", "Candidate", "CrossValidation", "Pusher", "Report"),
+        *("RecordSchema", "Transform", "Candidate", "Evaluator-candidate"),
+        *("CrossValidation", "Pusher", "Report"),
         *(f"{name}-fold-{i}" for name in ("Trainer", "Evaluator") for i in folds),
     }
 
@@ -145,7 +146,8 @@ def test_fold_inputs_arrive_by_name(compiled, folds):
     runs = {f"model_run_{i}": f"Trainer-fold-{i}.model_run" for i in folds}
     assert compiled.producers("Candidate") == models | scores
     joined = compiled.producers("CrossValidation")
-    assert joined == {"examples": "CaseGen.examples", "model": "Candidate.model"} | scores
+    read = {"examples": "CaseGen.examples", "model": "Candidate.model"}
+    assert joined == read | {"tested": "Evaluator-candidate.evaluation"} | scores
     reported = compiled.producers("Report")
     shared = {"cross_validation": "CrossValidation.evaluation", "examples": "CaseGen.examples"}
     assert reported == shared | scores | runs
