@@ -19,7 +19,7 @@ from beam_preprocess.config_io import from_json, to_json
 from components.artifacts import Artifacts, fold_inputs
 from components.evaluation_files import check_counts, read_cases
 from components.file_names import BASELINE, CANDIDATE, COHORT, RESULT, read_json
-from components.gate import NO_RULES, Evidence, count, judge, make_evidence, unit
+from components.gate import NO_RULES, Evidence, count, judge, make_evidence
 from components.gate_config import GateConfig
 from components.gate_drop import Deployed, judge_drop
 from components.sizes import with_size_bin
@@ -91,13 +91,14 @@ class CrossValidationExecutor(base_executor.BaseExecutor):
         """Joins the folds, checks that every case was scored once, and judges."""
         config = from_json(GateConfig, exec_properties["config"])
         scoring = from_json(EvaluationConfig, exec_properties["evaluation_config"])
-        read = partial(read_binned, config=scoring, rank=int(exec_properties["rank"]))
+        rank = int(exec_properties["rank"])
+        read = partial(read_binned, config=scoring, rank=rank)
         folds = [
             read(_uri(input_dict, f"evaluation_{i}")) for i in range(int(exec_properties["folds"]))
         ]
         cases = count_cases(read_json(_uri(input_dict, "examples"), COHORT), folds)
         threshold = float(exec_properties["threshold"])
-        evidence = make_evidence(folds, scoring.statistics, threshold=threshold)
+        evidence = make_evidence(folds, scoring.statistics, threshold=threshold, rank=rank)
         deploy = read_json(_uri(input_dict, "model"), CANDIDATE)
         tested = _read_tested(input_dict, evidence, own_threshold(deploy, threshold))
         compared = None
@@ -185,7 +186,7 @@ def describe_model(deploy: Mapping[str, Any], tested: Evidence | None) -> list[s
     if tested:
         select = deploy["select"]
         found = tested.find(select)
-        own = "no value" if found.mean is None else f"mean {found.mean:.4f}{unit(select)}"
+        own = "no value" if found.mean is None else f"mean {found.mean:.4f}{tested.unit(select)}"
         made.append(f"{select} of the model itself on test: {own} of {count(found.n, select)}.")
     return [sentence for sentence in made if sentence]
 

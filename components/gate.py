@@ -22,7 +22,7 @@ from trainer.metrics.cohort_scores import (
     slice_folds,
 )
 from trainer.metrics.config import StatisticsConfig
-from trainer.metrics.definitions import DEFINITIONS
+from trainer.metrics.definitions import unit_of
 from trainer.metrics.summary import Summary
 
 Folds = Sequence[Sequence[CaseScores]]
@@ -59,11 +59,18 @@ class Evidence:
       folds: Cases of every fold; in a slice a fold may have none.
       thresholds: Of every fold, the probability from which on an image is taken for defective.
       statistics: Of the intervals.
+      rank: Axes of a case, which tell mm from pixels.
     """
 
     folds: Folds
     thresholds: Sequence[float]
     statistics: StatisticsConfig
+    rank: int = 3
+
+    def unit(self, score: str) -> str:
+        """Unit of REGION/SCORE after its number, with a space; empty for a share or a count."""
+        name = unit_of(score, rank=self.rank)
+        return f" {name}" if name else ""
 
     def find(self, score: str) -> Summary:
         """REGION/SCORE over all cases; of no case where none has it. Sums up that score alone."""
@@ -84,16 +91,19 @@ class Evidence:
         return {value: replace(self, folds=folds) for value, folds in parts.items()}
 
 
-def make_evidence(folds: Folds, statistics: StatisticsConfig, *, threshold: float) -> Evidence:
+def make_evidence(
+    folds: Folds, statistics: StatisticsConfig, *, threshold: float, rank: int = 3
+) -> Evidence:
     """The cases of every fold, images at the thresholds that the other folds choose.
 
     Args:
       folds: Cases of every fold.
       statistics: Of the intervals.
       threshold: Where the other folds cannot choose one: see `fold_thresholds`.
+      rank: Axes of a case.
     """
     thresholds = fold_thresholds(folds, default=threshold)
-    return Evidence(folds=folds, thresholds=thresholds, statistics=statistics)
+    return Evidence(folds=folds, thresholds=thresholds, statistics=statistics, rank=rank)
 
 
 class _Measured(NamedTuple):
@@ -137,7 +147,7 @@ def judge_rule(rule: GateRule, evidence: Evidence) -> Verdict:
     else:
         measured = _Measured(None, 0, "", f"no such case: {column} is {' or '.join(slices)}")
     subject = f"{rule.score} where {column} is {wanted}" if column else rule.score
-    passed, sentence = _compare(subject, rule, measured)
+    passed, sentence = _compare(subject, rule, measured, unit=evidence.unit(rule.score))
     return Verdict(
         score=rule.score,
         slice=rule.slice,
@@ -150,11 +160,11 @@ def judge_rule(rule: GateRule, evidence: Evidence) -> Verdict:
     )
 
 
-def _compare(subject: str, rule: GateRule, measured: _Measured) -> tuple[bool, str]:
+def _compare(subject: str, rule: GateRule, measured: _Measured, *, unit: str) -> tuple[bool, str]:
     value, bound, high = measured.value, rule.bound, best(rule.score) == "high"
     if value is None:
         side = "at least" if high else "at most"
-        lacks, limit = measured.lacks, f"{bound:g}{unit(rule.score)}"
+        lacks, limit = measured.lacks, f"{bound:g}{unit}"
         return False, f"{subject} has no value ({lacks}), {side} {limit} is required."
     passed = value >= bound if high else value <= bound
     verb = {
@@ -164,8 +174,8 @@ def _compare(subject: str, rule: GateRule, measured: _Measured) -> tuple[bool, s
         (False, False): "exceeds",
     }[high, passed]
     shown, limit = figures(value, bound)
-    words = measured.words.format(f"{shown}{unit(rule.score)}")
-    return passed, f"{subject}: {words} {verb} the bound {limit}{unit(rule.score)}."
+    words = measured.words.format(f"{shown}{unit}")
+    return passed, f"{subject}: {words} {verb} the bound {limit}{unit}."
 
 
 def _mean(score: str, evidence: Evidence) -> _Measured:
@@ -201,12 +211,6 @@ def count(n: int, score: str) -> str:
     """So many cases, or images, in words."""
     noun = "image" if score.startswith(f"{IMAGES}/") else "case"
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def unit(score: str) -> str:
-    """Unit of REGION/SCORE after its number, with a space; empty for a share or a count."""
-    name = DEFINITIONS[score.partition("/")[2]].unit
-    return f" {name}" if name else ""
 
 
 def figures(value: float, bound: float) -> tuple[str, str]:

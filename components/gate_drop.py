@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from beam_preprocess.case import TEST
-from components.gate import Evidence, Verdict, count, figures, unit
+from components.gate import Evidence, Verdict, count, figures
 from components.gate_config import GateConfig, best
 from trainer.metrics.case_scores import CaseScores
 from trainer.metrics.cohort_scores import IMAGES, cohort_to_dict, fold_thresholds
@@ -53,11 +53,13 @@ class Difference:
       rightly_empty: Of those, the cases that one model rightly left empty: see
         `trainer.metrics.comparison`.
       unpaired: Cases that one model alone has a value of, for another reason.
+      unit: Of the score, with a space before it; empty for a share or a count.
     """
 
     summary: Summary
     rightly_empty: int = 0
     unpaired: int = 0
+    unit: str = ""
 
 
 def judge_drop(
@@ -151,7 +153,7 @@ def find_difference(old: Evidence, new: Evidence, score: str) -> Difference:
         sides = _regions(old), _regions(new)
         found = compare(*sides, old.statistics, region=region, score=name)
         counts = {"rightly_empty": found.rightly_empty, "unpaired": found.unpaired}
-        return Difference(summary=found.difference, **counts)
+        return Difference(summary=found.difference, unit=new.unit(score), **counts)
     before, after = old.find(score), new.find(score)
     if before.mean is None or after.mean is None:
         return Difference(summary=Summary(n=0, n_nan=after.n))
@@ -173,7 +175,7 @@ def _bound_drop(found: Difference, verdict: Verdict, deployed: Deployed) -> Verd
     drop = -difference.mean if best(score) == "high" else difference.mean
     shown, bound = figures(abs(difference.mean), limit)
     way = "better" if drop < 0 else "worse"
-    how = f"{shown}{unit(score)} {way} than" if drop else "the same as"
+    how = f"{shown}{found.unit} {way} than" if drop else "the same as"
     over = f"on {count(difference.n, score)} of {deployed.split}"
     start = f"{score}: {how} {name} {over}{_interval(difference)}"
     if undecided := _undecided(found, score):
@@ -181,7 +183,7 @@ def _bound_drop(found: Difference, verdict: Verdict, deployed: Deployed) -> Verd
     else:
         passed = drop <= limit
         verb = "within" if passed else "more than"
-        allowed = f"{verb} the {bound}{unit(score)} that gate.max_drop allows"
+        allowed = f"{verb} the {bound}{found.unit} that gate.max_drop allows"
         sentence = f"{start}, {allowed}{left_out}."
     return replace(verdict, value=drop, n=difference.n, passed=passed, sentence=sentence)
 
