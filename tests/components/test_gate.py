@@ -74,7 +74,9 @@ def test_distances_are_bounded_from_above(bound, passed, sentence):
 def test_distances_of_photographs_are_in_pixels():
     evidence = make_evidence([[scored("a", hd95=4)]], STATISTICS, threshold=0.5, rank=2)
     sentence = judge_rule(rule(6, "WT/hd95"), evidence).sentence
-    assert sentence.startswith("WT/hd95: mean 4.0000 pixels of 1 case stays within the bound 6.0000")
+    assert sentence == (
+        "WT/hd95: mean 4.0000 pixels of 1 case stays within the bound 6.0000 pixels."
+    )
 
 
 # Of 0.5 and 1.0 a draw has mean 0.5, 0.75 or 1.0; a quarter of the draws each end.
