@@ -301,7 +301,7 @@ def _weights(output):
     import tensorflow as tf
 
     model = tf.saved_model.load(_summary(output)["model"])
-    return [v.numpy() for v in model._state]
+    return [v.numpy() for state in model.states for v in state]
 
 
 def test_killed_run_ends_in_the_same_records_and_weights(undisturbed, brats_options, tmp_path):
