@@ -137,6 +137,7 @@ def test_pushed_members_are_known_by_their_hashes(members, ensemble, monkeypatch
 
     def export_ensemble(models, folder, *, inference):
         write_metadata(SPEC, Path(folder))
+        (Path(folder) / "saved_model.pb").write_bytes(b"graph")
 
     stub = SimpleNamespace(export_ensemble=export_ensemble)
     monkeypatch.setitem(sys.modules, "trainer.ensemble", stub)

@@ -110,10 +110,10 @@ def test_what_is_printed() -> None:
     assert lines[6].split() == ["AUROC", "1.0000", "1.0000", "-", "1.0000", "3"]
     assert lines[-12:-6] == [
         "",
-        "dice by camera  defect   AUROC  n",
-        "--------------  ------  ------  -",
-        "left            0.7500       -  2",
-        "unknown              -       -  1",
+        "dice by camera  defect  AUROC  n",
+        "--------------  ------  -----  -",
+        "left            0.7500      -  2",
+        "unknown              -      -  1",
         "",
     ]
     assert lines[-6:] == [
