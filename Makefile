@@ -1,5 +1,5 @@
 PYTHON := .venv/bin/python
-PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(PYTHON) -m pytest -n 2 --dist worksteal
 CLI := .venv/bin/unet-tfx
 
 .PHONY: setup demo test test-fast lint types bench bench-data bench-train bench-infer clean-demo
@@ -40,7 +40,7 @@ bench: setup      ## how fast the parts are on this machine, as JSON
 bench-data: setup ## raw files -> records -> crops against the reference procedure, as JSON (10 min)
 	PYTHONPATH=. $(PYTHON) -W ignore tests/bench_data.py
 
-bench-train: setup  ## training steps and forward passes of ours and of plain PyTorch, as JSON (20 min)
+bench-train: setup  ## training steps and forward passes of ours and of plain PyTorch, as JSON (25 min)
 	@tools/make_peer_venv.sh
 	PYTHONPATH=. $(PYTHON) -W ignore tests/bench_train.py
 

@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--warmup", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--limit", type=float, default=900, help="seconds for one process")
+    parser.add_argument("--limit", type=float, default=240, help="seconds for one process")
     options = parser.parse_args()
     for precision in options.precision:
         for what in options.what:

@@ -51,7 +51,7 @@ echo "making .venv with $python"
 rm -f .venv/.installed-*
 [[ -x .venv/bin/python ]] && works .venv/bin/python || "$uv" venv --quiet --clear --python "$python" .venv
 export VIRTUAL_ENV=$PWD/.venv
-# Compiled here once: where PYTHONDONTWRITEBYTECODE is set, every process would do it again, a minute for TFX.
+# Compiled here once: where PYTHONDONTWRITEBYTECODE is set, every process would do it again, up to a minute for TFX.
 "$uv" pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 "$uv" pip install --quiet --no-deps --editable .
 touch "$stamp"

@@ -129,7 +129,6 @@ def test_worker_that_dies_ends_all_and_is_named(job: Jobs) -> None:
 def test_sigterm_saves_and_the_same_job_goes_on(job: Jobs, tmp_path: Path) -> None:
     """Two workers of a launched training; the weights are those of an undisturbed one."""
     changes = {"workers": 2, "strategy": "multi-worker", "checkpoint_steps": 1000, "samples": 120}
-    changes["validation"] = ValidationConfig()
     training = job("preempted", **changes)
     training.write(tmp_path / "job.json")
     script = (
