@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tfx import v1 as tfx
+from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
+    KubeflowV2DagRunner,
+    KubeflowV2DagRunnerConfig,
+)
+from tfx.orchestration.pipeline import Pipeline
 
 from beam_preprocess.atomic import write_text
 from kubeflow.config import HTML, ClusterConfig, check_run
@@ -35,8 +39,8 @@ def write_spec(config: RunConfig, cluster: ClusterConfig, path: Path) -> Spec:
 def make_spec(config: RunConfig, cluster: ClusterConfig) -> Spec:
     """The DAG as a pipeline spec. Raises ValueError as `write_spec` does."""
     check_run(config)
-    runner = tfx.orchestration.experimental.KubeflowV2DagRunner(
-        config=tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
+    runner = KubeflowV2DagRunner(
+        config=KubeflowV2DagRunnerConfig(
             default_image=cluster.image,
             use_pipeline_spec_2_1=True,  # Kubeflow Pipelines reads no other
         )
@@ -69,7 +73,7 @@ def tasks(spec: Spec) -> dict[str, Spec]:
     return spec["root"]["dag"]["tasks"]
 
 
-def _make_pipeline(config: RunConfig, cluster: ClusterConfig) -> tfx.dsl.Pipeline:
+def _make_pipeline(config: RunConfig, cluster: ClusterConfig) -> Pipeline:
     places = Places(
         pipeline_root="",
         serving=f"{cluster.serving}/{config.name}",
@@ -77,7 +81,7 @@ def _make_pipeline(config: RunConfig, cluster: ClusterConfig) -> tfx.dsl.Pipelin
         data_fingerprint=cluster.data_version,
         deployed=None,
     )
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=config.name,
         pipeline_root=places.pipeline_root,
         components=create_pipeline(config, places),

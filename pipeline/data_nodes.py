@@ -1,7 +1,8 @@
 """The nodes from raw files to normalised records."""
 
-from tfx import v1 as tfx
+from tfx.components import ExampleValidator, StatisticsGen
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.proto import transform_pb2
 
 from beam_preprocess.case import UNLABELLED, DatasetInfo
 from components.case_gen import CaseGen
@@ -29,11 +30,11 @@ def make_data_checks(cases: CaseGen, info: DatasetInfo) -> list[BaseNode]:
 
     Cases without a label lack features of the schema, and nothing is trained on them.
     """
-    statistics = tfx.components.StatisticsGen(
+    statistics = StatisticsGen(
         examples=cases.outputs["case_statistics"], exclude_splits=[UNLABELLED]
     )
     schema = make_schema("statistics", info).with_id("StatisticsSchema")
-    validator = tfx.components.ExampleValidator(
+    validator = ExampleValidator(
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
         exclude_splits=[UNLABELLED],
@@ -59,7 +60,7 @@ def make_transform(cases: CaseGen, schema: CuratedSchema, plan: Plan) -> RecordT
         examples=cases.outputs["examples"],
         schema=schema.outputs["schema"],
         preprocessing_fn="beam_preprocess.preprocessing.preprocessing_fn",
-        splits_config=tfx.proto.SplitsConfig(analyze=plan.folds[:1], transform=plan.folds),
+        splits_config=transform_pb2.SplitsConfig(analyze=plan.folds[:1], transform=plan.folds),
         disable_statistics=True,
         custom_config=settings | {"fingerprint": code_fingerprint("Transform")},
     ).with_id("Transform")

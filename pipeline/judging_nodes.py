@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from tfx import v1 as tfx
+from tfx.components import Pusher, Trainer
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.proto import pusher_pb2
 from tfx.types import BaseChannel
 
 from beam_preprocess.config_io import to_json
@@ -21,9 +22,7 @@ from pipeline.fingerprints import code_fingerprint
 from pipeline.plan import Plan
 
 
-def make_evaluator(
-    cases: CaseGen, trainer: tfx.components.Trainer, plan: Plan, fold: str
-) -> Evaluator:
+def make_evaluator(cases: CaseGen, trainer: Trainer, plan: Plan, fold: str) -> Evaluator:
     """Scores `fold` with the model that has not seen it."""
     return Evaluator(
         cases.outputs["examples"],
@@ -97,21 +96,19 @@ def make_validation(
     )
 
 
-def make_pusher(
-    candidate: Candidate, validation: CrossValidation, plan: Plan
-) -> tfx.components.Pusher:
+def make_pusher(candidate: Candidate, validation: CrossValidation, plan: Plan) -> Pusher:
     """Copies the model to `serving/<timestamp>`, if it is blessed, or forced."""
-    destination = tfx.proto.PushDestination.Filesystem(base_directory=plan.places.serving)
-    return tfx.components.Pusher(
+    destination = pusher_pb2.PushDestination.Filesystem(base_directory=plan.places.serving)
+    return Pusher(
         model=candidate.outputs["model"],
         model_blessing=validation.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(filesystem=destination),
+        push_destination=pusher_pb2.PushDestination(filesystem=destination),
     )
 
 
 def make_report(
     cases: CaseGen,
-    trainers: Sequence[tfx.components.Trainer],
+    trainers: Sequence[Trainer],
     evaluators: Sequence[Evaluator],
     validation: CrossValidation,
     plan: Plan,

@@ -9,7 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ml_metadata.metadata_store import MetadataStore
-from tfx import v1 as tfx
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
 from tfx.utils import path_utils
 
 from beam_preprocess.atomic import write_text
@@ -69,10 +71,8 @@ def _run_pipeline(
     set_up_logging(output / "logs" / "run.log")
     adopt_frameworks()
     _log.info("pipeline %s in %s", config.name, output)
-    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
-        str(output / METADATA)
-    )
-    pipeline = tfx.dsl.Pipeline(
+    connection = sqlite_metadata_connection_config(str(output / METADATA))
+    pipeline = Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(output / ARTIFACTS),
         components=create_pipeline(config, _places(config, output), force=force),
@@ -84,7 +84,7 @@ def _run_pipeline(
         (output / name).unlink(missing_ok=True)
     write_text(output / CONFIG_FILE, config_text(config))
     try:
-        tfx.orchestration.LocalDagRunner().run(pipeline)
+        LocalDagRunner().run(pipeline)
     except Exception as e:
         logging.getLogger("tfx").exception("the run failed")
         raise RunError(f"{e}\nthe whole story is in {output / 'logs' / 'run.log'}") from e

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from tfx import v1 as tfx
+from tfx.components import Trainer
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.proto import trainer_pb2
 
 from components.candidate import Candidate
 from components.evaluator import Evaluator
@@ -23,15 +24,15 @@ _ELSEWHERE = ("state_root", "store", "title")
 """Parameters that say where something is, or what it is called."""
 
 
-def make_trainer(transform: RecordTransform, plan: Plan, fold: str) -> tfx.components.Trainer:
+def make_trainer(transform: RecordTransform, plan: Plan, fold: str) -> Trainer:
     """Trains on all folds but `fold`."""
     title = f"Trainer-{fold}"
-    return tfx.components.Trainer(
+    return Trainer(
         run_fn=_RUN_FN,
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
-        train_args=tfx.proto.TrainArgs(splits=[name for name in plan.folds if name != fold]),
-        eval_args=tfx.proto.EvalArgs(splits=[fold]),
+        train_args=trainer_pb2.TrainArgs(splits=[name for name in plan.folds if name != fold]),
+        eval_args=trainer_pb2.EvalArgs(splits=[fold]),
         custom_config=_training(title, plan.config, plan),
     ).with_id(title)
 
@@ -51,7 +52,7 @@ def _training(title: str, config: RunConfig, plan: Plan) -> dict[str, Any]:
 
 
 def make_refit(
-    transform: RecordTransform, trainers: Sequence[tfx.components.Trainer], plan: Plan
+    transform: RecordTransform, trainers: Sequence[Trainer], plan: Plan
 ) -> list[BaseNode]:
     """Where a refit is deployed: finds its budget, and trains on all folds; else no node."""
     if plan.config.gate.deploy != "refit":
@@ -64,13 +65,13 @@ def make_refit(
         fingerprint=code_fingerprint("RefitBudget"),
     )
     title = "Trainer-refit"
-    node = tfx.components.Trainer(
+    node = Trainer(
         run_fn=_RUN_FN,
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         hyperparameters=budget.outputs["hyperparameters"],
-        train_args=tfx.proto.TrainArgs(splits=plan.folds),
-        eval_args=tfx.proto.EvalArgs(splits=plan.folds[:1]),  # TFX asks for one: it is ignored
+        train_args=trainer_pb2.TrainArgs(splits=plan.folds),
+        eval_args=trainer_pb2.EvalArgs(splits=plan.folds[:1]),  # TFX asks for one: it is ignored
         custom_config=_training(title, _refit_config(plan.config), plan) | {"refit": True},
     ).with_id(title)
     return [budget, node]

@@ -159,7 +159,7 @@ def weights(output: Path) -> list[np.ndarray]:
     from trainer.model_folder import newest_version
 
     model = tf.saved_model.load(str(newest_version(output / "model")))
-    return [v.numpy() for v in model._state]
+    return [v.numpy() for network in model.states for v in network]
 
 
 def test_records_are_found_wherever_the_run_folder_is_now(run: Path) -> None:
