@@ -86,8 +86,8 @@ def training_batches(
         .prefetch(2)
     )
     options = tf.data.Options()
-    # There is nothing to tune, and the end of a training would wait for the tuning's next round: 2
-    # to 14 s of trainings of 15 s (TensorFlow 2.16).
+    # There is nothing to tune, and the end of a training would wait for the tuning's next round:
+    # for 2 to 14 s (TensorFlow 2.16).
     options.autotune.enabled = False
     return batches.with_options(options)
 

@@ -79,6 +79,9 @@ class TensorFlowDistribution:
         return self._strategy.scope()
 
     def batches(self, dataset: tf.data.Dataset) -> Iterator[Any]:
+        devices = self._strategy.extended.worker_devices
+        if len(devices) == 1 and tf.DeviceSpec.from_string(devices[0]).device_type == "CPU":
+            return iter(dataset)  # nothing to copy, and an iterator over devices ends seconds later
         # without an end, or workers would ask each other before every step whether there is more
         endless = dataset.repeat()
         return iter(self._strategy.distribute_datasets_from_function(lambda _: endless))
