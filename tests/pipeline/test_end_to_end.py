@@ -37,9 +37,20 @@ def _states(output):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(brats_options, tmp_path_factory):
+def own_root(brats_root, tmp_path_factory):
+    """A copy of the cohort, for the run that the tests share: one of them changes a file."""
+    return shutil.copytree(brats_root, tmp_path_factory.mktemp("undisturbed") / "cohort")
+
+
+@pytest.fixture(scope="module")
+def own_options(own_root, brats_options):
+    return [*brats_options, "--data.root", str(own_root)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(own_options, tmp_path_factory):
     output = tmp_path_factory.mktemp("undisturbed") / "run"
-    assert main(["run", *brats_options, "--output", str(output)]) == 0
+    assert main(["run", *own_options, "--output", str(output)]) == 0
     return output
 
 
@@ -184,8 +195,8 @@ def test_predict_on_the_real_case(undisturbed, tmp_path):
     assert set(np.unique(label.dataobj)) <= {0, 1, 2, 4}
 
 
-def test_second_run_is_all_cache_and_changes_rerun_what_follows(undisturbed, brats_options):
-    options = [*brats_options, "--output", str(undisturbed)]
+def test_second_run_is_all_cache_and_changes_rerun_what_follows(undisturbed, own_options):
+    options = [*own_options, "--output", str(undisturbed)]
     assert main(["run", *options]) == 0
     assert set(_states(undisturbed).values()) == {"cached"}
 
@@ -205,18 +216,19 @@ def test_second_run_is_all_cache_and_changes_rerun_what_follows(undisturbed, bra
     assert first["model"] != other["model"]
 
 
-def test_changed_raw_file_reruns_case_gen_and_what_follows(brats_root, brats_options, tmp_path):
-    root, output = tmp_path / "cohort", tmp_path / "run"
-    shutil.copytree(brats_root, root)
-    options = [*brats_options, "--data.root", str(root), "--output", str(output)]
-    assert main(["run", *options]) == 0
-    path = next(root.glob("HGG/*/*_t1.nii.gz"))
-    image = nib.load(path)
-    brighter = np.asarray(image.dataobj) * 2
-    nib.save(nib.Nifti1Image(brighter, image.affine), path)
-    assert main(["run", *options]) == 0
-    cached = {node for node, state in _states(output).items() if state == "cached"}
-    assert cached == {"StatisticsSchema", "RecordSchema"}
+def test_changed_raw_file_reruns_case_gen_and_what_follows(undisturbed, own_root, own_options):
+    options = [*own_options, "--output", str(undisturbed)]
+    path = next(own_root.glob("HGG/*/*_t1.nii.gz"))
+    before, image = path.read_bytes(), nib.load(path)
+    try:
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj) * 2, image.affine), path)
+        assert main(["run", *options]) == 0
+        cached = {node for node, state in _states(undisturbed).items() if state == "cached"}
+        assert cached == {"StatisticsSchema", "RecordSchema"}
+    finally:
+        path.write_bytes(before)
+    assert main(["run", *options]) == 0  # back again, for the tests that follow
+    assert set(_states(undisturbed).values()) == {"cached"}
 
 
 def test_not_blessed_pushes_nothing_and_says_so(dagm_options, tmp_path, capsys):

@@ -7,7 +7,6 @@ import sys
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -288,47 +287,47 @@ from trainer.presets import PRESETS
 from trainer.unet import build_unet
 
 assert keras.backend.backend() == "jax"
-source, target, norm = sys.argv[1:]
-config = replace(
-    PRESETS["unet2d-tiny"], norm=norm, group_norm_groups=4, residual=True, deep_supervision=1
-)
-model = build_unet(config)
-arrays = np.load(source)
-model.set_weights([arrays[f"w{n}"] for n in range(len(model.weights))])
-fixed = [v.value for v in model.non_trainable_variables]
+for norm in sys.argv[1:]:
+    config = replace(
+        PRESETS["unet2d-tiny"], norm=norm, group_norm_groups=4, residual=True, deep_supervision=1
+    )
+    model = build_unet(config)
+    arrays = np.load(f"{norm}.npz")
+    model.set_weights([arrays[f"w{n}"] for n in range(len(model.weights))])
+    fixed = [v.value for v in model.non_trainable_variables]
 
-def loss(weights):
-    outputs, _ = model.stateless_call(weights, fixed, arrays["x"], training=True)
-    return sum((y**2).mean() for y in outputs)
+    def loss(weights):
+        outputs, _ = model.stateless_call(weights, fixed, arrays["x"], training=True)
+        return sum((y**2).mean() for y in outputs)
 
-gradients = jax.grad(loss)([v.value for v in model.trainable_variables])
-named = {f"g{n}": np.asarray(g) for n, g in enumerate(gradients)}
-np.savez(target, y=np.asarray(model(arrays["x"])), **named)
+    gradients = jax.grad(loss)([v.value for v in model.trainable_variables])
+    named = {f"g{n}": np.asarray(g) for n, g in enumerate(gradients)}
+    np.savez(f"{norm}-found.npz", y=np.asarray(model(arrays["x"])), **named)
 """
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
-@pytest.mark.parametrize("norm", ["instance", "group", "batch"])
-def test_jax_gives_the_same_logits_and_gradients(norm: str, tmp_path: Path) -> None:
-    model, x = build_unet(replace(GROUPED, norm=norm)), image(2, 16, 12, 1)
-    weights = {f"w{n}": w for n, w in enumerate(model.get_weights())}
-    np.savez(tmp_path / "weights.npz", x=x, **weights)
-    found = on_jax(tmp_path, norm)
-    np.testing.assert_allclose(found["y"], model(x), rtol=1e-3, atol=1e-4)
-    with tf.GradientTape() as tape:
-        loss = sum(tf.reduce_mean(tf.square(y)) for y in model(x, training=True))
-    gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
-    for number, gradient in enumerate(gradients):
-        np.testing.assert_allclose(found[f"g{number}"], gradient, rtol=1e-2, atol=1e-4)
-
-
-def on_jax(folder: Path, norm: str) -> Any:
-    """What a process with Keras's JAX backend makes of the weights in `folder`."""
-    paths = [str(folder / "weights.npz"), str(folder / "found.npz")]
+def test_jax_gives_the_same_logits_and_gradients(tmp_path: Path) -> None:
+    """In a process with Keras's JAX backend, with the same weights."""
+    x, norms = image(2, 16, 12, 1), ("instance", "group", "batch")
+    models = {norm: build_unet(replace(GROUPED, norm=norm)) for norm in norms}
+    for norm, model in models.items():
+        weights = {f"w{n}": w for n, w in enumerate(model.get_weights())}
+        np.savez(tmp_path / f"{norm}.npz", x=x, **weights)
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", ON_JAX, *paths, norm]
-    run = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    command = [sys.executable, "-c", ON_JAX, *norms]
+    options = {"cwd": tmp_path, "env": environment, "text": True, "timeout": 300}
+    run = subprocess.run(command, capture_output=True, check=False, **options)
     assert run.returncode == 0, run.stderr
-    return np.load(paths[1])
+
+    for norm, model in models.items():
+        found = np.load(tmp_path / f"{norm}-found.npz")
+        np.testing.assert_allclose(found["y"], model(x), rtol=1e-3, atol=1e-4, err_msg=norm)
+        with tf.GradientTape() as tape:
+            loss = sum(tf.reduce_mean(tf.square(y)) for y in model(x, training=True))
+        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+        for number, gradient in enumerate(gradients):
+            message = f"{norm}, {model.trainable_variables[number].path}"
+            np.testing.assert_allclose(
+                found[f"g{number}"], gradient, rtol=1e-2, atol=1e-4, err_msg=message
+            )
