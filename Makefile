@@ -1,5 +1,5 @@
 PYTHON := .venv/bin/python
-PYTEST := $(PYTHON) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(PYTHON) -m pytest -n 2 --no-loadscope-reorder
 CLI := .venv/bin/unet-tfx
 
 .PHONY: setup demo test test-fast lint types bench bench-data bench-train bench-infer clean-demo

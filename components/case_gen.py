@@ -138,7 +138,7 @@ def statistics_json(results: Sequence[ShardResult]) -> str:
 
 def _describe(artifact: types.Artifact, splits: list[str]) -> None:
     artifact.split_names = artifact_utils.encode_split_names(splits)
-    examples_utils.set_payload_format(artifact, example_gen_pb2.FORMAT_TF_EXAMPLE)  # type: ignore[attr-defined]
+    examples_utils.set_payload_format(artifact, example_gen_pb2.FORMAT_TF_EXAMPLE)
     examples_utils.set_file_format(artifact, "tfrecords_gzip")
 
 

@@ -121,7 +121,7 @@ class RecordTransformExecutor(executor.Executor):
         """Transforms the splits that `splits_config` names. Raises ValueError for broken files."""
         graph_only = {name: made for name, made in output_dict.items() if name != _RECORDS}
         super().Do(input_dict, graph_only, exec_properties)
-        splits = json_format.Parse(exec_properties["splits_config"], transform_pb2.SplitsConfig())  # type: ignore[attr-defined]
+        splits = json_format.Parse(exec_properties["splits_config"], transform_pb2.SplitsConfig())
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         transformed = artifact_utils.get_single_instance(output_dict[_RECORDS])
         files = [
@@ -138,7 +138,7 @@ class RecordTransformExecutor(executor.Executor):
                 | "Transform" >> beam.ParDo(_TransformFile(graph, transformed.uri))
             )
         transformed.split_names = artifact_utils.encode_split_names(list(splits.transform))
-        examples_utils.set_payload_format(transformed, example_gen_pb2.FORMAT_TF_EXAMPLE)  # type: ignore[attr-defined]
+        examples_utils.set_payload_format(transformed, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples_utils.set_file_format(transformed, "tfrecords_gzip")
 
 

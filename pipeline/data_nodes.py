@@ -1,6 +1,7 @@
 """The nodes from raw files to normalised records."""
 
-from tfx.components import ExampleValidator, StatisticsGen
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.proto import transform_pb2
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from tfx.components import Pusher, Trainer
+from tfx.components.pusher.component import Pusher
+from tfx.components.trainer.component import Trainer
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.proto import pusher_pb2
 from tfx.types import BaseChannel

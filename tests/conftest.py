@@ -1,29 +1,36 @@
 """What every test needs, and which worker runs what."""
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 import trainer  # noqa: F401  # before TensorFlow: sets how it computes
 
 _WEIGHTS = {"e2e": 2, "slow": 1, "distributed": 1, "horovod": 1}
+_WHOLE = (
+    *("pipeline/test_end_to_end.py", "pipeline/test_train_command.py", "pipeline/test_pipeline.py"),
+    *("kubeflow/test_compile.py", "components/test_ensemble_command.py"),
+    *("trainer/test_ensemble.py", "trainer/test_loop.py", "trainer/test_run_fn.py"),
+    *("trainer/test_serving.py", "trainer/tracking/test_watch.py"),
+)
+"""Files whose tests share what took ten seconds and more to make: one worker runs all of a file."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
+class _FilesOrTests(LoadScopeScheduling):
+    """Gives a worker one test after the other, but files of `_WHOLE` as they are."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file.endswith(_WHOLE) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log) -> _FilesOrTests:
+    return _FilesOrTests(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests come first, and one worker runs those that share a fixture.
-
-    So two workers end at nearly the same time, and no fixture is made twice.
-    """
+    """Puts the longest tests first: two workers then end at nearly the same time."""
     items.sort(key=lambda item: -_weight(item))
-    for item in items:
-        if _shares_a_fixture(item):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 def _weight(item: pytest.Item) -> int:
     return sum(w for name, w in _WEIGHTS.items() if item.get_closest_marker(name))
-
-
-def _shares_a_fixture(item: pytest.Item) -> bool:
-    """Whether the test takes a fixture of scope `module`, by itself or through another."""
-    known = item._fixtureinfo.name2fixturedefs.values()
-    return any(definition.scope == "module" for definitions in known for definition in definitions)

@@ -1,6 +1,7 @@
 """Tiny cohorts and settings that take a whole run in seconds."""
 
 import json
+import logging
 
 import pytest
 
@@ -24,6 +25,17 @@ TINY_DAGM = [
     *("--trainer.samples", "16", "--trainer.crop", "[32,32]", "--inference.window", "[64,64]"),
     *("--gate.rules", rules("defect/dice", 1.0), "--trainer.tracking.image_steps", "0"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def logging_as_before():
+    """Commands set up logging for a process of their own, with handlers that outlive a test."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers, root.level = handlers, level
 
 
 @pytest.fixture(scope="session")
