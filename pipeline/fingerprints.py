@@ -37,8 +37,8 @@ CODE = {
     ),
     "Trainer": ("beam_preprocess.preprocessing", "beam_preprocess.records", "trainer"),
     "Evaluator": (
-        *("components.case_scoring", "components.evaluation_files", "components.evaluator"),
-        "components.model",
+        *("components.beam_scoring", "components.case_scoring", "components.evaluation_files"),
+        *("components.evaluator", "components.model"),
         *("components.pictures", "components.sizes", "components.split_scoring"),
         *("trainer.metrics", "trainer.reference.metrics"),
     ),
