@@ -7,7 +7,7 @@ measure. The new model has seen none of `test`, or something is wrong.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from components.beam_scoring import ScoreFile, given_scoring, score_files
 from components.case_scoring import Scoring, scoring_to_json
 from components.evaluation_files import cases_to_csv, check_counts
 from components.file_names import BASELINE, CASES_CSV, COHORT, read_json
-from components.origin import read_origin, seen_cases
-from components.split_scoring import groups_of, read_columns, split_files
+from components.seen_cases import read_seen, why_seen
+from components.split_scoring import contents_of, groups_of, read_columns, split_files
 
 
 class HeldOutSpec(ComponentSpec):
@@ -67,7 +67,7 @@ class HeldOutExecutor(base_beam_executor.BaseBeamExecutor):
         held_out = held_out_cases(examples, folds=int(exec_properties["folds"]))
         deployed = read_json(model, BASELINE) if (Path(model) / BASELINE).exists() else None
         scored = deployed is None or _is_rival(deployed)
-        seen = _seen(model, examples, held_out) if scored else set()
+        seen = _why_seen(model, examples, held_out) if scored else {}
         if deployed is None:
             _check_unseen(seen)
         score = ScoreFile(
@@ -79,7 +79,7 @@ class HeldOutExecutor(base_beam_executor.BaseBeamExecutor):
         )
         files = [f for s in held_out for f in split_files(examples, s)] if scored else []
         cases = score_files(files, score, output=output, open_pipeline=self._make_beam_pipeline)
-        check_counts({c for s in held_out.values() for c in s} - seen if scored else (), cases)
+        check_counts({c for s in held_out.values() for c in s} - {*seen} if scored else (), cases)
         if deployed is None:
             write_text(output / CASES_CSV, cases_to_csv(cases))
         else:
@@ -105,21 +105,33 @@ def held_out_cases(examples: Path, *, folds: int) -> dict[str, list[str]]:
     return {name: splits[name] for name in names}
 
 
-def _seen(model: str, examples: Path, held_out: dict[str, list[str]]) -> set[str]:
-    """The held-out cases that the model was trained on; Baseline has seen that it tells."""
-    origin = read_origin(Path(path_utils.serving_model_path(model)))
-    if origin is None:
-        raise ValueError(f"a model must tell what it was trained on, {model} does not")
-    cases = {c for ids in held_out.values() for c in ids}
-    return seen_cases(origin, {c: g for c, g in groups_of(examples).items() if c in cases})
+def _why_seen(model: str, examples: Path, held_out: Mapping[str, list[str]]) -> dict[str, str]:
+    """The held-out cases that the model was trained on -> why they count as such.
+
+    Raises:
+      ValueError: It does not tell; of the deployed model, Baseline has seen that it does.
+    """
+    seen = read_seen(Path(path_utils.serving_model_path(model)))
+    if not seen:
+        raise ValueError(
+            f"a model must tell what it was trained on, {model} does not: train it again"
+        )
+    groups, contents = groups_of(examples), contents_of(examples)
+    reasons = {
+        c: why_seen(seen, c, group=groups[c], content=contents[c])
+        for cases in held_out.values()
+        for c in cases
+    }
+    return {case_id: why for case_id, why in reasons.items() if why}
 
 
-def _check_unseen(seen: Collection[str]) -> None:
+def _check_unseen(seen: Mapping[str, str]) -> None:
     """Raises ValueError where the model to be deployed was trained on cases of `test`."""
     if seen:
+        first = ", ".join(f"{case_id} ({seen[case_id]})" for case_id in sorted(seen)[:5])
         raise ValueError(
             "no case or patient of test may be in the training of the model to be deployed,"
-            f" {len(seen)} are: {sorted(seen)[:5]}: run CaseGen and the Trainer again"
+            f" {len(seen)} are: {first}: run CaseGen and the Trainer again"
         )
 
 

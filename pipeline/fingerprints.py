@@ -48,7 +48,7 @@ CODE = {
         "components.origin",
     ),
     "Baseline": ("components.baseline",),
-    "HeldOut": ("components.held_out",),
+    "HeldOut": ("components.held_out", "components.seen_cases"),
     "CrossValidation": (
         *("components.cross_validation", "components.gate_drop", "trainer.metrics"),
     ),

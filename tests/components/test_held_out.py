@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import zlib
 
 import nibabel as nib
@@ -11,6 +12,7 @@ import pytest
 from beam_preprocess.config_io import to_json
 from beam_preprocess.datasets.brats import BRATS
 from components.origin import make_origin, write_origin
+from components.seen_cases import CASE, IMAGE, PATIENT
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import cases_from_json
 
@@ -66,17 +68,21 @@ def run(held_out, artifact, write_split, tmp_path, monkeypatch):
     """Runs the executor; returns the ids of the scored cases and what it says of the baseline."""
     monkeypatch.setattr("components.beam_scoring.LoadedModel", lambda path: FakeModel())
 
-    def run_on(splits, *, folds=2, trained=(), deployed=None, listed=None):
+    def run_on(splits, *, folds=2, trained=(), images=None, deployed=None, listed=None):
         for name, cases in splits.items():
             write_split(name, cases)
         listed = splits if listed is None else listed
         ids = [c for cases in listed.values() for c in cases]
         cohort = {"splits": listed, "columns": {c: {"site": f"site of {c}"} for c in ids}}
         (tmp_path / "examples" / "cohort.json").write_text(json.dumps(cohort))
-        table = {"case_statistics": [{"case_id": c, "group": f"patient of {c}"} for c in ids]}
-        (tmp_path / "examples" / "cohort-statistics.json").write_text(json.dumps(table))
-        origin = make_origin("k", "best-fold", folds=[0], names=trained)
-        write_origin(origin, tmp_path / "model" / "Format-Serving")
+        statistics = [
+            {"case_id": c, "group": f"patient of {c}", "content": f"image of {c}"} for c in ids
+        ]
+        text = json.dumps({"case_statistics": statistics})
+        (tmp_path / "examples" / "cohort-statistics.json").write_text(text)
+        if trained is not None:
+            origin = make_origin("k", "best-fold", folds=[0], names=trained, contents=images)
+            write_origin(origin, tmp_path / "model" / "Format-Serving")
         if deployed is not None:
             (tmp_path / "model" / "baseline.json").write_text(json.dumps(deployed))
         context = held_out.HeldOutExecutor.Context(
@@ -115,6 +121,14 @@ def test_cases_of_the_folds_that_the_deployed_model_has_not_seen(run):
     assert found == FOUND | {"split": "folds", "held_out": 3, "seen": 2}
 
 
+def test_the_image_decides_whom_the_deployed_model_has_seen(run):
+    """It was trained on scan-1 under another name, and on a scan-2 of another cohort."""
+    images = {"image of scan-1": "copy", "image of somebody else": "scan-2"}
+    ids, found = run(FOLDS, deployed=FOUND, trained=["copy", "scan-2"], images=images)
+    assert ids == ["scan-2", "scan-3"]
+    assert (found["seen"], found["held_out"]) == (1, 3)
+
+
 def test_model_that_has_seen_all_is_scored_on_none(run):
     ids, found = run(FOLDS, deployed=FOUND, trained=["scan-1", "scan-2", "scan-3"])
     assert (ids, found["seen"], found["held_out"]) == ([], 3, 3)
@@ -138,11 +152,18 @@ def test_new_model_is_scored_on_test_alone(run):
     assert run(FOLDS | {"test": ["scan-9"]}, folds=0) == (["scan-9"], None)
 
 
-@pytest.mark.parametrize("known", ["scan-9", "patient of scan-9"])
-def test_new_model_that_has_seen_test_is_refused(run, tmp_path, known):
-    message = r"^no case or patient of test may be in the training .*, 1 are: \['scan-9'\]"
-    with pytest.raises(ValueError, match=message):
-        run(FOLDS | {"test": ["scan-8", "scan-9"]}, folds=0, trained=[known])
+@pytest.mark.parametrize(
+    ("known", "images", "why"),
+    [
+        ("scan-9", {}, CASE),
+        ("patient of scan-9", {}, PATIENT.format(group="patient of scan-9")),
+        ("copy", {"image of scan-9": "copy"}, IMAGE),
+    ],
+)
+def test_new_model_that_has_seen_test_is_refused(run, tmp_path, known, images, why):
+    message = r"^no case or patient of test may be in the training .*, 1 are: scan-9 \("
+    with pytest.raises(ValueError, match=message + re.escape(f"{why}): run CaseGen and")):
+        run(FOLDS | {"test": ["scan-8", "scan-9"]}, folds=0, trained=[known], images=images)
     assert not (tmp_path / "out").exists()
 
 
@@ -194,6 +215,11 @@ def test_new_model_without_test_cases(run, tmp_path):
     assert (tmp_path / "out" / "cases.csv").read_text().splitlines() == [
         "case_id,region,score,value,intersection,truth,prediction"
     ]
+
+
+def test_new_model_that_does_not_tell_what_it_was_trained_on(run):
+    with pytest.raises(ValueError, match="^a model must tell what .* does not: train it again$"):
+        run({"test": ["scan-9"]}, folds=0, trained=None)
 
 
 def test_missing_case_is_told(run):
