@@ -7,11 +7,10 @@ measure. The new model has seen none of `test`, or something is wrong.
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
 from tfx.types import artifact_utils, standard_artifacts
@@ -19,20 +18,16 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import path_utils
 
 from beam_preprocess.atomic import write_text
-from beam_preprocess.case import TEST, DatasetInfo
+from beam_preprocess.case import TEST
 from beam_preprocess.cohort import fold_name
-from beam_preprocess.config_io import from_json, to_json
-from beam_preprocess.record_files import read_records
-from beam_preprocess.records import decode_raw
+from beam_preprocess.config_io import to_json
 from components.artifacts import Artifacts
-from components.case_scoring import Scoring, score_record, scoring_to_json
-from components.evaluation_files import check_counts, read_cases, write_cases
-from components.file_names import BASELINE, COHORT, read_json
-from components.origin import read_origin, seen_cases
-from components.split_scoring import groups_of, split_files
-from trainer.config import EvaluationConfig
-from trainer.metrics.case_scores import CaseScores
-from trainer.serving import LoadedModel
+from components.beam_scoring import ScoreFile, given_scoring, score_files
+from components.case_scoring import Scoring, scoring_to_json
+from components.evaluation_files import cases_to_csv, check_counts
+from components.file_names import BASELINE, CASES_CSV, COHORT, read_json
+from components.seen_cases import read_seen, why_seen
+from components.split_scoring import contents_of, groups_of, read_columns, split_files
 
 
 class HeldOutSpec(ComponentSpec):
@@ -52,27 +47,10 @@ class HeldOutSpec(ComponentSpec):
     OUTPUTS = {"evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation)}
 
 
-class _ScoreFile(beam.DoFn):
-    """Record file -> scores of its cases, but those that are left out."""
-
-    def __init__(self, model: str, scoring: Scoring, left_out: Collection[str]):
-        self._model_path, self._scoring = model, scoring
-        self._left_out = frozenset(left_out)
-        self._model: LoadedModel | None = None
-
-    def setup(self) -> None:
-        self._model = LoadedModel(self._model_path)
-
-    def process(self, path: str) -> Iterator[CaseScores]:
-        assert self._model is not None
-        for serialized in read_records(Path(path)):
-            record = decode_raw(serialized)
-            if record.case_id not in self._left_out:
-                yield score_record(self._model, record, self._scoring)[0]
-
-
 class HeldOutExecutor(base_beam_executor.BaseBeamExecutor):
-    """Writes `cases.json`; of the deployed model also `baseline.json`."""
+    """Writes `cases.json`; of the deployed model also `baseline.json`, of the new one what the
+    Evaluator does: `cases.csv`, and label map and picture of every case.
+    """
 
     def Do(  # noqa: N802
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
@@ -85,46 +63,29 @@ class HeldOutExecutor(base_beam_executor.BaseBeamExecutor):
         """
         examples = Path(artifact_utils.get_single_uri(input_dict["examples"]))
         model = artifact_utils.get_single_uri(input_dict["model"])
-        output = artifact_utils.get_single_uri(output_dict["evaluation"])
+        output = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
         held_out = held_out_cases(examples, folds=int(exec_properties["folds"]))
         deployed = read_json(model, BASELINE) if (Path(model) / BASELINE).exists() else None
         scored = deployed is None or _is_rival(deployed)
-        seen = _seen(model, examples, held_out) if scored else set()
+        seen = _why_seen(model, examples, held_out) if scored else {}
         if deployed is None:
             _check_unseen(seen)
-        files = [f for s in held_out for f in split_files(examples, s)] if scored else []
-        scoring = Scoring(
-            info=from_json(DatasetInfo, exec_properties["info"]),
-            config=from_json(EvaluationConfig, exec_properties["config"]),
-            profile=exec_properties["profile"],
+        score = ScoreFile(
+            path_utils.serving_model_path(model),
+            given_scoring(exec_properties),
+            columns=read_columns(examples),
+            left_out=seen,
+            output=output if deployed is None else None,
         )
-        self._score(files, _ScoreFile(path_utils.serving_model_path(model), scoring, seen), output)
-        expected = {c for cases in held_out.values() for c in cases} - seen if scored else set()
-        check_counts(expected, read_cases(output))
-        if deployed is not None:
+        files = [f for s in held_out for f in split_files(examples, s)] if scored else []
+        cases = score_files(files, score, output=output, open_pipeline=self._make_beam_pipeline)
+        check_counts({c for s in held_out.values() for c in s} - {*seen} if scored else (), cases)
+        if deployed is None:
+            write_text(output / CASES_CSV, cases_to_csv(cases))
+        else:
             facts = {"split": TEST if TEST in held_out else "folds", "seen": len(seen)}
             facts |= {"held_out": sum(map(len, held_out.values()))}
-            write_text(Path(output) / BASELINE, json.dumps(deployed | facts, indent=1))
-
-    def _score(self, files: Sequence[Path], score: _ScoreFile, folder: str) -> None:
-        """Runs the Beam pipeline, which leaves the scores in `folder`."""
-        if not files:
-            write_cases([], folder)
-            return
-        with self._make_beam_pipeline() as pipeline:
-            _ = (
-                pipeline
-                | "Files" >> beam.Create([str(f) for f in files])
-                | "Spread" >> beam.Reshuffle()
-                | "Score" >> beam.ParDo(score)
-                | "Gather" >> beam.combiners.ToList()
-                | "Write" >> beam.Map(_write, folder)
-            )
-
-
-def _write(cases: list[CaseScores], folder: str) -> None:
-    """Beam checks types, and takes no list for a Sequence."""
-    write_cases(cases, folder)
+            write_text(output / BASELINE, json.dumps(deployed | facts, indent=1))
 
 
 def _is_rival(deployed: dict[str, Any]) -> bool:
@@ -144,21 +105,33 @@ def held_out_cases(examples: Path, *, folds: int) -> dict[str, list[str]]:
     return {name: splits[name] for name in names}
 
 
-def _seen(model: str, examples: Path, held_out: dict[str, list[str]]) -> set[str]:
-    """The held-out cases that the model was trained on; Baseline has seen that it tells."""
-    origin = read_origin(Path(path_utils.serving_model_path(model)))
-    if origin is None:
-        raise ValueError(f"a model must tell what it was trained on, {model} does not")
-    cases = {c for ids in held_out.values() for c in ids}
-    return seen_cases(origin, {c: g for c, g in groups_of(examples).items() if c in cases})
+def _why_seen(model: str, examples: Path, held_out: Mapping[str, list[str]]) -> dict[str, str]:
+    """The held-out cases that the model was trained on -> why they count as such.
+
+    Raises:
+      ValueError: It does not tell; of the deployed model, Baseline has seen that it does.
+    """
+    seen = read_seen(Path(path_utils.serving_model_path(model)))
+    if not seen:
+        raise ValueError(
+            f"a model must tell what it was trained on, {model} does not: train it again"
+        )
+    groups, contents = groups_of(examples), contents_of(examples)
+    reasons = {
+        c: why_seen(seen, c, group=groups[c], content=contents[c])
+        for cases in held_out.values()
+        for c in cases
+    }
+    return {case_id: why for case_id, why in reasons.items() if why}
 
 
-def _check_unseen(seen: Collection[str]) -> None:
+def _check_unseen(seen: Mapping[str, str]) -> None:
     """Raises ValueError where the model to be deployed was trained on cases of `test`."""
     if seen:
+        first = ", ".join(f"{case_id} ({seen[case_id]})" for case_id in sorted(seen)[:5])
         raise ValueError(
             "no case or patient of test may be in the training of the model to be deployed,"
-            f" {len(seen)} are: {sorted(seen)[:5]}: run CaseGen and the Trainer again"
+            f" {len(seen)} are: {first}: run CaseGen and the Trainer again"
         )
 
 

@@ -85,18 +85,6 @@ def make_origin(
     )
 
 
-def seen_cases(origin: Origin, groups: Mapping[str, str]) -> set[str]:
-    """Of some cases, those that the model was trained on, or on their group (patient).
-
-    Args:
-      origin: Of the model.
-      groups: Case id -> id of its group.
-    """
-    known = frozenset(origin.trained_on)
-    seen = {c for c, g in groups.items() if known & {origin.hide(n) for n in (c, g)}}
-    return seen.union(*(seen_cases(member, groups) for member in origin.members))
-
-
 def _hash(salt: str, name: str) -> str:
     return hashlib.sha256(f"{salt}/{name}".encode()).hexdigest()
 

@@ -37,8 +37,8 @@ CODE = {
     ),
     "Trainer": ("beam_preprocess.preprocessing", "beam_preprocess.records", "trainer"),
     "Evaluator": (
-        *("components.case_scoring", "components.evaluation_files", "components.evaluator"),
-        "components.model",
+        *("components.beam_scoring", "components.case_scoring", "components.evaluation_files"),
+        *("components.evaluator", "components.model"),
         *("components.pictures", "components.sizes", "components.split_scoring"),
         *("trainer.metrics", "trainer.reference.metrics"),
     ),
@@ -48,7 +48,7 @@ CODE = {
         "components.origin",
     ),
     "Baseline": ("components.baseline",),
-    "HeldOut": ("components.held_out",),
+    "HeldOut": ("components.held_out", "components.seen_cases"),
     "CrossValidation": (
         *("components.cross_validation", "components.gate_drop", "trainer.metrics"),
     ),

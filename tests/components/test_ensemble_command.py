@@ -13,7 +13,8 @@ import pytest
 
 from beam_preprocess.datasets.dagm import DAGM
 from components.ensemble_command import joined_cases, joined_origin
-from components.origin import ORIGIN, make_origin, read_origin, seen_cases, write_origin
+from components.origin import ORIGIN, make_origin, read_origin, write_origin
+from components.seen_cases import read_seen, why_seen
 from pipeline.cli import main
 from pipeline.usage import EXIT_DONE, EXIT_ERROR, EXIT_USAGE
 from trainer.config import InferenceConfig
@@ -132,6 +133,13 @@ def test_training_cases_of_some_models_are_not_those_of_all(members):
     assert joined_cases(members) is None and joined_origin(members) is None
 
 
+def seen_by(model: Path) -> set[str]:
+    """Of three cases, those that a model was trained on."""
+    groups = {"a": "x", "second-scan": "B", "c": "C"}
+    told = read_seen(model)
+    return {c for c, group in groups.items() if why_seen(told, c, group=group, content="")}
+
+
 def test_pushed_members_are_known_by_their_hashes(members, ensemble, monkeypatch, tmp_path):
     """One model of a training and one that was pushed: what each has seen, the new one has."""
 
@@ -147,12 +155,11 @@ def test_pushed_members_are_known_by_their_hashes(members, ensemble, monkeypatch
     assert status == EXIT_DONE
     assert "trained   on the cases of the models, which it knows by hashes\n" in said
     assert not (tmp_path / "out" / TRAINING_CASES).exists()
-    made = read_origin(tmp_path / "out" / "model" / "1")
-    groups = {"a": "x", "second-scan": "B", "c": "C"}
-    assert seen_cases(made, groups) == {"a", "second-scan"}
+    assert seen_by(tmp_path / "out" / "model" / "1") == {"a", "second-scan"}
     shutil.copytree(tmp_path / "out", tmp_path / "copy")
     again = joined_origin([tmp_path / "copy" / "model" / "1", members[0]])
-    assert seen_cases(again, groups) == {"a", "second-scan"}
+    write_origin(again, tmp_path / "again")
+    assert seen_by(tmp_path / "again") == {"a", "second-scan"}
 
 
 @pytest.mark.parametrize(

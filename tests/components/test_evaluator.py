@@ -69,7 +69,7 @@ def run(evaluator, artifact, make_case, tmp_path, monkeypatch):
         loaded.append(path)
         return FakeModel(load.label)
 
-    monkeypatch.setattr(evaluator, "LoadedModel", load)
+    monkeypatch.setattr("components.beam_scoring.LoadedModel", load)
 
     def write_examples(cases, listed, info):
         split = tmp_path / "examples" / "Split-fold-1"

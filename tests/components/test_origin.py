@@ -13,7 +13,6 @@ from components.origin import (
     list_deployments,
     make_origin,
     read_origin,
-    seen_cases,
     version_to_beat,
     write_origin,
 )
@@ -47,24 +46,16 @@ def test_contents_are_hashed_again_and_read_back(tmp_path):
     assert made.hide("case-1") in made.trained_on and "abc" not in (tmp_path / ORIGIN).read_text()
 
 
-def test_model_that_was_joined_has_seen_what_its_members_have(tmp_path):
+def test_members_are_read_back(tmp_path):
     joined = replace(origin(names=["own"]), members=(origin(), origin(names=["case-9"])))
     write_origin(joined, tmp_path)
     assert read_origin(tmp_path) == joined
-    groups = {"case-1": "p", "case-2": "patient-1", "case-3": "q", "case-9": "r", "own": "s"}
-    assert seen_cases(joined, groups) == {"case-1", "case-2", "case-9", "own"}
 
 
 def test_hashes_of_two_models_cannot_be_matched():
     one, other = origin(), origin()
     assert one.salt != other.salt
     assert not {*one.trained_on} & {*other.trained_on}
-
-
-def test_seen_cases_are_those_of_its_cases_and_patients():
-    groups = {"case-1": "p", "scan-2-of-patient-1": "patient-1", "case-3": "patient-3"}
-    assert seen_cases(origin(), groups) == {"case-1", "scan-2-of-patient-1"}
-    assert seen_cases(origin(names=[]), groups) == set()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"key": "k"}'])

@@ -1,6 +1,7 @@
 """Who counts as seen: by image where both sides know it, else by name and patient."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -60,6 +61,21 @@ def test_model_that_tells_no_images(seen, form):
     told = seen(form, {})
     assert why_seen(told, "case_001", group="case_001", content="#other") == CASE
     assert why_seen(told, "renamed", group="renamed", content="#1") == ""
+
+
+def test_model_that_was_joined_has_seen_what_its_members_have(tmp_path):
+    """Each by the salt of its own."""
+    own, *members = (
+        make_origin("k", "refit", folds=[], names=names, contents=contents)
+        for names, contents in ((["own"], {}), (CASES + GROUPS, CONTENTS), (["case_009"], {}))
+    )
+    write_origin(replace(own, members=tuple(members)), tmp_path)
+    told = read_seen(tmp_path)
+    assert why_seen(told, "own", group="P7", content="") == CASE
+    assert why_seen(told, "case_009", group="P8", content="#9") == CASE
+    assert why_seen(told, "P1_baseline", group="P1", content="#new") == PATIENT.format(group="P1")
+    assert why_seen(told, "renamed", group="P9", content="#1") == IMAGE
+    assert why_seen(told, "case_002", group="P2", content="#2") == ""
 
 
 def test_model_that_tells_nothing(tmp_path):
