@@ -117,7 +117,52 @@ def test_cases_whose_files_changed_are_left_out():
     b = replace(b, contents=dict(b.contents) | {"c3": "other"})
     comparison = compare_runs(make_run("a", CASES), b)
     assert comparison.changed == ("c3",) and "c3" not in comparison.shared
-    assert comparison.caveats == ("1 cases of the same id have other files: they are left out.",)
+    [caveat] = comparison.caveats
+    assert caveat == "1 cases of the same id have another image or truth: they are left out."
+
+
+def changed_case(run: Run, case_id: str, change) -> Run:
+    """One case of a run passed through a function."""
+    folds = [[change(c) if c.case_id == case_id else c for c in fold] for fold in run.folds]
+    return replace(run, folds=folds)
+
+
+def relabelled(case):
+    """The same image; its truth has a voxel more of WT."""
+    scores = case.regions["WT"]
+    scores = replace(scores, counts=replace(scores.counts, truth=scores.counts.truth + 1))
+    return replace(case, regions=case.regions | {"WT": scores})
+
+
+def test_cases_that_were_labelled_anew_are_left_out():
+    """The hash of the content is that of the image: it does not tell."""
+    b = changed_case(make_run("b", CASES), "c3", relabelled)
+    comparison = compare_runs(make_run("a", CASES), b)
+    assert comparison.changed == ("c3",)
+    assert line_of(comparison, "WT", "dice").a.n == len(comparison.shared) == 11
+    assert "1 with another image or truth" in text_of(render_comparison(comparison))
+
+
+def test_photographs_that_were_called_defective_since_are_left_out():
+    def defective(case):
+        return replace(case, image=replace(case.image, defective=True))
+
+    b = changed_case(photographs("b", WORSE), "an3", defective)
+    comparison = compare_runs(photographs("a", WORSE), b)
+    assert comparison.changed == ("an3",)
+    assert line_of(comparison, "images", "auroc").b.n == 39
+
+
+def test_another_prediction_is_no_other_truth():
+    def larger(case):
+        scores = case.regions["WT"]
+        return replace(
+            case,
+            regions={"WT": replace(scores, counts=replace(scores.counts, prediction=120))},
+        )
+
+    b = changed_case(make_run("b", CASES), "c3", larger)
+    assert not compare_runs(make_run("a", CASES), b).changed
 
 
 @pytest.mark.parametrize(
@@ -251,7 +296,7 @@ def test_runs_without_a_case_in_common():
     with pytest.raises(ValueError, match=message):
         compare_runs(make_run("a", CASES), other)
     changed = make_run("b", CASES, contents={c: "other" for c in CASES})
-    with pytest.raises(ValueError, match="the files of all 12 cases that both scored have changed"):
+    with pytest.raises(ValueError, match="those of all 12 cases that both scored have changed"):
         compare_runs(make_run("a", CASES), changed)
 
 
