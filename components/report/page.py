@@ -90,7 +90,7 @@ def _score_tables(data: ReportData) -> dict[str, Any]:
         "reference": tables.reference_table(result),
         "baseline": tables.baseline_table(result, rank=rank),
         "empty": tables.empty_table(result),
-        "cases": tables.case_table(data.folds, result.deploy.select, rank=rank),
+        "cases": tables.case_table(data.folds, data.viewer.score, rank=rank),
         "spreads": [(t.name, spread_of(data, t.key)) for t in by_fold],
     }
 

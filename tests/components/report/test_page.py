@@ -113,6 +113,21 @@ def test_images_found_and_missed_at_thresholds(data):
     assert "Defect missed" not in text_of(render_page(data))
 
 
+def test_cases_are_the_worst_first_where_whole_images_choose_the_model(tmp_path):
+    """No case has a value of AUROC: the score that ranks the viewer ranks the table as well."""
+    folds = [
+        [replace(case, regions={"WT": case.regions["WT"]}) for case in fold]
+        for fold in make_folds({"a": 0.9, "b": 0.7, "c": 0.6, "d": 0.8})
+    ]
+    result = make_result(folds)
+    result["deploy"] |= {"select": "images/auroc"}
+    sample = read_sample(write_artifacts(tmp_path, folds, result))
+    text = text_of(render_page(sample, most_cases=2))
+    assert "Every scored case, the worst first (the first 2 of 4)" in text
+    assert "By Dice of WT; no single case has a value of AUROC of images. cases.csv" in text
+    assert "Case Fold stratum Dice WT c 1 LGG 0.600 b 0 HGG 0.700" in text
+
+
 def test_every_term_has_its_definition_on_the_page(data):
     html = render_page(data)
     terms = set(re.findall(r'<button type="button" class="term" aria-describedby="([^"]+)"', html))

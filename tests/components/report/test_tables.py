@@ -51,6 +51,14 @@ def test_cases_worst_first():
     by_distance = tables.case_table(make_folds(), "WT/hd95", rank=2)
     assert [r.name for r in by_distance.rows] == ["d", "c", "b", "a"]
     assert by_distance.heads[-1] == "HD95 (pixels) ET"
+    assert (table.name, by_distance.name) == ("Dice of WT", "HD95 of WT (pixels)")
+
+
+def test_cases_without_any_score_have_no_columns_of_scores():
+    folds = [[replace(case, regions={}) for case in fold] for fold in make_folds()]
+    table = tables.case_table(folds, "", rank=2)
+    assert (table.name, table.heads) == ("", ("Fold", "stratum"))
+    assert [r.name for r in table.rows] == ["a", "b", "c", "d"]
 
 
 def test_baseline_beside_the_new_model():
