@@ -78,6 +78,7 @@ def read_run(folder: str) -> "Run":
         rank=run.info.rank,
         evaluation=run.evaluation,
         profile=str(run.config["preprocessing"]["profile"]),
+        threshold=float(run.config["inference"]["threshold"]),
         config=run.config,
         contents={s["case_id"]: s["content"] for s in statistics if "content" in s},
         groups={s["case_id"]: s["group"] for s in statistics},

@@ -25,6 +25,8 @@ class Run:
       rank: Axes of its cases.
       evaluation: How cases were scored.
       profile: Of the preprocessing.
+      threshold: Probability from which on an image is taken for defective, where its other folds
+        cannot choose one.
       config: The whole config.
       contents: Case id -> hash of its image.
       groups: Case id -> its patient or object.
@@ -36,6 +38,7 @@ class Run:
     rank: int
     evaluation: EvaluationConfig
     profile: str
+    threshold: float
     config: Mapping[str, Any]
     contents: Mapping[str, str]
     groups: Mapping[str, str]
@@ -91,7 +94,13 @@ def compare_runs(a: Run, b: Run) -> RunComparison:
     if not shared:
         raise ValueError(_nothing_shared(a, b, changed))
     settings = config_differences(a.config, b.config)
-    lines, questions = compare_scores(a.folds, b.folds, {*shared}, b.evaluation.statistics)
+    lines, questions = compare_scores(
+        a.folds,
+        b.folds,
+        {*shared},
+        b.evaluation.statistics,
+        thresholds=(a.threshold, b.threshold),
+    )
     return RunComparison(
         a=a,
         b=b,

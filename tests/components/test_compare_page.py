@@ -32,6 +32,7 @@ def make_run(name: str, dice: dict[str, float], **changes) -> Run:
         rank=3,
         evaluation=EVALUATION,
         profile="corrected",
+        threshold=0.5,
         config={"gate": {"select": "WT/dice"}, "trainer": {"samples": 10}, "output": name},
         contents={case_id: case_id for case_id in dice},
         groups={case_id: case_id for case_id in dice},
@@ -265,6 +266,18 @@ def test_whole_images_are_compared():
     assert "images 0.500 n = 40 1.000 n = 40 +0.500" in text
     printed = comparison_text(comparison)
     assert "AUROC and average precision: a paired bootstrap" in printed
+
+
+def test_images_of_a_single_fold_are_found_at_the_threshold_of_their_run():
+    """No other fold can choose one: A takes 0.45, which its last 7 of 10 images reach, B 0.5."""
+
+    def one_fold(run: Run) -> Run:
+        return replace(run, folds=[[case for fold in run.folds for case in fold]])
+
+    b = one_fold(photographs("b", WORSE))
+    comparison = compare_runs(replace(b, name="a", threshold=0.45), b)
+    found = line_of(comparison, "images", "tpr")
+    assert (found.a.mean, found.b.mean) == (0.7, 0.5)
 
 
 def test_runs_that_rank_images_alike_do_not_differ():

@@ -9,18 +9,17 @@ import pytest
 from components.report.content import ReportData
 from components.report.page import render_page, replace_lineage
 from components.report.result import read_result
-from trainer.metrics.cohort_scores import score_cohort
 from trainer.metrics.summary import Summary
 
 from ..cases import photograph
 from ..report_samples import (
     DICE,
-    STATISTICS,
     TEXTS,
     make_folds,
     make_lineage,
     make_result,
     read_sample,
+    sum_up,
     write_artifacts,
 )
 
@@ -104,7 +103,7 @@ def test_scores_slices_and_empty_cases(data):
 
 def test_images_found_and_missed_at_thresholds(data):
     images = [photograph("good", 0.3, defective=False), photograph("bad", 0.9, defective=True)]
-    photos = score_cohort([images], STATISTICS)
+    photos = sum_up([images])
     own = {"images": photos.images, "threshold": photos.threshold, "detections": photos.detections}
     scores = replace(data.result.scores, **own)
     text = text_of(render_page(replace(data, result=replace(data.result, scores=scores))))
