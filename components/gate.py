@@ -21,7 +21,7 @@ from trainer.metrics.cohort_scores import (
     score_names,
     slice_folds,
 )
-from trainer.metrics.config import StatisticsConfig
+from trainer.metrics.config import StatisticsConfig, level_words
 from trainer.metrics.definitions import unit_of
 from trainer.metrics.summary import Summary
 
@@ -186,7 +186,7 @@ def _mean(score: str, evidence: Evidence) -> _Measured:
 def _confidence(score: str, evidence: Evidence) -> _Measured:
     found, high = evidence.find(score), best(score) == "high"
     value, end = (found.low, "lower") if high else (found.high, "upper")
-    interval = f"{100 * evidence.statistics.level:g} % interval"
+    interval = f"{level_words(evidence.statistics.level)} interval"
     words = f"{end} end {{}} of the {interval} of the mean of {count(found.n, score)}"
     if found.n == 0:
         return _Measured(value, 0, words)

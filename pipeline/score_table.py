@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.text_table import table
+from trainer.metrics.config import level_words
 
 Cohort = Mapping[str, Any]
 """A `CohortScores` as a dict: `n`, `regions`, `images`, `threshold`."""
@@ -119,7 +120,7 @@ def _reference_lines(reference: Mapping[str, Mapping[str, Any]], level: float) -
 
 
 def _interval_head(level: float) -> str:
-    return f"{100 * level:g} % interval"
+    return f"{level_words(level)} interval"
 
 
 def _interval(summary: Mapping[str, Any]) -> str:

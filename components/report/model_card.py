@@ -18,6 +18,7 @@ from components.report.words import (
     join,
     number,
 )
+from trainer.metrics.config import level_words
 
 _DATA_TYPES = {2: "images", 3: "volumes"}
 
@@ -137,9 +138,9 @@ def _metrics(data: ReportData) -> Iterator[Item]:
         text=f"The model is chosen by {select}. The definitions are under Scores.",
     )
     yield Item(name="Empty cases", text=f"{EMPTY_POLICIES[data.evaluation.empty]} {ONE_EMPTY}")
-    level = data.evaluation.statistics.level
+    level = level_words(data.evaluation.statistics.level)
     text = (
-        f"{level:.0%} intervals of means over cases, by {data.evaluation.statistics.resamples:,}"
+        f"{level} intervals of means over cases, by {data.evaluation.statistics.resamples:,}"
         " draws of the bootstrap (percentiles)."
     )
     yield Item(name="Uncertainty", text=text)
@@ -190,9 +191,9 @@ def _analyses(data: ReportData) -> Iterator[Item]:
     found = data.result.scores.find(select)
     score = select.partition("/")[2]
     if found and found.mean is not None:
+        level = level_words(data.evaluation.statistics.level)
         interval = (
-            f", {data.evaluation.statistics.level:.0%} interval {number(found.low, score)} to"
-            f" {number(found.high, score)}"
+            f", {level} interval {number(found.low, score)} to {number(found.high, score)}"
             if found.low is not None
             else ""
         )

@@ -29,6 +29,7 @@ from components.report.words import (
     sort_regions,
 )
 from components.web import DASH, FOLDER, json_block, make_environment, page_parts
+from trainer.metrics.config import level_words
 from trainer.metrics.definitions import DEFINITIONS, unit_of
 
 MOST_CASES = 1000
@@ -57,7 +58,7 @@ def render_page(data: ReportData, *, most_cases: int = MOST_CASES) -> str:
         ),
         profile_note=PROFILES.get(data.texts.profile, ""),
         policy=f"{EMPTY_POLICIES[data.evaluation.empty]} {ONE_EMPTY}",
-        level=f"{data.evaluation.statistics.level:.0%}",
+        level=level_words(data.evaluation.statistics.level),
         definitions=_definitions(data),
         cohort=summarise_statistics(data.data.statistics, data.info, data.data.splits),
         card=make_card(data),

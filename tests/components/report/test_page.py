@@ -9,11 +9,13 @@ import pytest
 from components.report.content import ReportData
 from components.report.page import render_page, replace_lineage
 from components.report.result import read_result
+from trainer.config import EvaluationConfig
 from trainer.metrics.summary import Summary
 
 from ..cases import photograph
 from ..report_samples import (
     DICE,
+    STATISTICS,
     TEXTS,
     make_folds,
     make_lineage,
@@ -89,9 +91,19 @@ def test_own_scores_on_test(data):
     result = make_result()
     result |= {"test": result["folds"][0], "deploy": result["deploy"] | {"mode": "refit"}}
     text = text_of(render_page(replace(data, result=read_result(result))))
-    assert "over 2 test cases and 95% interval" in text
+    assert "over 2 test cases and 95 % interval" in text
     assert "The model itself was scored on 2 held-out test cases" in text
     assert "was not scored itself" not in text
+
+
+def test_level_of_intervals_keeps_its_digits(data):
+    """97.5 is not 98, nor 99.9 100: on the page, and in the model card."""
+    for level, words in ((0.975, "97.5 %"), (0.999, "99.9 %")):
+        evaluation = EvaluationConfig(statistics=replace(STATISTICS, level=level))
+        text = text_of(render_page(replace(data, evaluation=evaluation)))
+        assert f"standard deviation, {words} interval of the mean below it" in text
+        assert f"mean 0.800, {words} interval" in text
+        assert f"{words} intervals of means over cases" in text
 
 
 def test_scores_slices_and_empty_cases(data):
