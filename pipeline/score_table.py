@@ -105,7 +105,7 @@ def _image_lines(scores: Cohort, level: float) -> list[str]:
         for name, title in _IMAGES.items()
         if name in images
     ]
-    note = [] if threshold is None else [f"found: above a probability of {threshold:.4f}"]
+    note = [] if threshold is None else [f"found: from a probability of {threshold:.4f} on"]
     return ["", *_ruled(heads, rows), *note]
 
 
