@@ -1,12 +1,12 @@
 """Two runs over the same cases: what can be compared, what to mind, and which settings differ."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from components.compare_page.lines import Line, compare_scores
 from trainer.config import EvaluationConfig
+from trainer.metrics.alike import count_alike
 from trainer.metrics.case_scores import CaseScores
 from trainer.metrics.definitions import MEAN
 
@@ -181,14 +181,12 @@ def _caveats(a: Run, b: Run, shared: Sequence[str], changed: Sequence[str]) -> l
 
 def _alike(run: Run, shared: Sequence[str]) -> list[str]:
     """That cases of a patient are no independent ones, where a patient has several."""
-    cases = Counter(run.groups[case_id] for case_id in shared if case_id in run.groups)
-    several = sum(n > 1 for n in cases.values())
-    if not several:
+    alike = count_alike(run.groups, shared)
+    if not alike:
         return []
     return [
-        f"{several:,} of {len(cases):,} patients or objects have several cases, which are alike:"
-        " tests and intervals take each case for an independent one, so that p is too small and"
-        " intervals are too narrow."
+        f"{alike}: tests and intervals take each case for an independent one, so that p is too"
+        " small and intervals are too narrow."
     ]
 
 

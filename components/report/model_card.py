@@ -18,6 +18,7 @@ from components.report.words import (
     join,
     number,
 )
+from trainer.metrics.alike import interval_caveat
 from trainer.metrics.config import level_words
 
 _DATA_TYPES = {2: "images", 3: "volumes"}
@@ -141,12 +142,18 @@ def _metrics(data: ReportData) -> Iterator[Item]:
     level = level_words(data.evaluation.statistics.level)
     text = (
         f"{level} intervals of means over cases, by {data.evaluation.statistics.resamples:,}"
-        " draws of the bootstrap (percentiles)."
-    )
+        f" draws of the bootstrap (percentiles). {interval_note(data)}"
+    ).strip()
     yield Item(name="Uncertainty", text=text)
     rules = " ".join(rule.sentence for rule in gate.rules) or "None is set."
     yield Item(name="Rules of the gate", text=rules)
     yield _owner("Why these", "why these scores and bounds fit the intended use")
+
+
+def interval_note(data: ReportData) -> str:
+    """That intervals are too narrow, where patients have several scored cases; else empty."""
+    groups = {s["case_id"]: s["group"] for s in data.data.statistics}
+    return interval_caveat(groups, (case.case_id for fold in data.folds for case in fold))
 
 
 def _evaluation_data(data: ReportData) -> Iterator[Item]:

@@ -14,7 +14,7 @@ from components.report import tables
 from components.report.charts import line_chart, spread_chart
 from components.report.content import ReportData, ViewerCases
 from components.report.lineage import Lineage, artifact_words, lineage_graph
-from components.report.model_card import make_card
+from components.report.model_card import interval_note, make_card
 from components.report.words import (
     DEPLOY_MODES,
     EMPTY_POLICIES,
@@ -84,6 +84,7 @@ def _score_tables(data: ReportData) -> dict[str, Any]:
     return {
         "by_fold": by_fold,
         "by_slice": tables.slice_tables(result, score),
+        "alike": interval_note(data),
         "slice_score": score_name(score, rank=rank),
         "images": tables.image_table(result),
         "own": tables.test_table(result, rank=rank),

@@ -106,6 +106,16 @@ def test_level_of_intervals_keeps_its_digits(data):
         assert f"{words} intervals of means over cases" in text
 
 
+def test_patients_with_several_cases_are_told_beside_the_intervals(data):
+    words = "1 of 3 patients or objects have several cases, which are alike: intervals take"
+    assert "which are alike" not in text_of(render_page(data))
+    statistics = [s | {"group": "p"} if s["case_id"] in "ab" else s for s in data.data.statistics]
+    shared = replace(data, data=replace(data.data, statistics=statistics))
+    text = text_of(render_page(shared))
+    assert f"no case there has the score. {words}" in text
+    assert f"draws of the bootstrap (percentiles). {words}" in text
+
+
 def test_scores_slices_and_empty_cases(data):
     text = text_of(render_page(data))
     assert re.search(r"WT 0\.800 ± 0\.112 [\d.]+ to [\d.]+, n = 4 0\.800", text)
