@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from components.gate import NO_RULES, Evidence, count, judge, make_evidence
 from components.gate_config import GateConfig
 from components.gate_drop import Deployed, judge_drop
 from components.sizes import with_size_bin
+from components.split_scoring import groups_of
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores
 from trainer.metrics.cohort_scores import cohort_to_dict, score_slices
@@ -91,16 +91,11 @@ class CrossValidationExecutor(base_executor.BaseExecutor):
         """Joins the folds, checks that every case was scored once, and judges."""
         config = from_json(GateConfig, exec_properties["config"])
         scoring = from_json(EvaluationConfig, exec_properties["evaluation_config"])
-        rank = int(exec_properties["rank"])
-        read = partial(read_binned, config=scoring, rank=rank)
-        folds = [
-            read(_uri(input_dict, f"evaluation_{i}")) for i in range(int(exec_properties["folds"]))
-        ]
-        cases = count_cases(read_json(_uri(input_dict, "examples"), COHORT), folds)
-        threshold = float(exec_properties["threshold"])
-        evidence = make_evidence(folds, scoring.statistics, threshold=threshold, rank=rank)
+        evidence = _read_evidence(input_dict, exec_properties, scoring)
+        cases = count_cases(read_json(_uri(input_dict, "examples"), COHORT), evidence.folds)
         deploy = read_json(_uri(input_dict, "model"), CANDIDATE)
-        tested = _read_tested(input_dict, evidence, own_threshold(deploy, threshold))
+        threshold = own_threshold(deploy, float(exec_properties["threshold"]))
+        tested = _read_tested(input_dict, evidence, threshold)
         compared = None
         if config.max_drop is not None:
             compared = _read_comparison(input_dict, tested or evidence)
@@ -117,6 +112,21 @@ class CrossValidationExecutor(base_executor.BaseExecutor):
 
 def _uri(artifacts: Artifacts, name: str) -> str:
     return artifact_utils.get_single_uri(artifacts[name])
+
+
+def _read_evidence(
+    inputs: Artifacts, properties: Mapping[str, Any], scoring: EvaluationConfig
+) -> Evidence:
+    """The cases of every fold, and which of them are of one patient."""
+    rank = int(properties["rank"])
+    uris = [_uri(inputs, f"evaluation_{i}") for i in range(int(properties["folds"]))]
+    return make_evidence(
+        [read_binned(uri, config=scoring, rank=rank) for uri in uris],
+        scoring.statistics,
+        threshold=float(properties["threshold"]),
+        rank=rank,
+        groups=groups_of(Path(_uri(inputs, "examples"))),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

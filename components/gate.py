@@ -3,14 +3,15 @@
 Pure: it reads and writes nothing. `CrossValidation` calls it and makes the blessing of it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from beam_preprocess.case import DatasetInfo
 from beam_preprocess.validation import require
 from components.gate_config import GateConfig, GateRule, best
 from trainer.config import EvaluationConfig
+from trainer.metrics.alike import interval_caveat
 from trainer.metrics.case_scores import CaseScores
 from trainer.metrics.cohort_scores import (
     IMAGES,
@@ -21,7 +22,7 @@ from trainer.metrics.cohort_scores import (
     score_names,
     slice_folds,
 )
-from trainer.metrics.config import StatisticsConfig
+from trainer.metrics.config import StatisticsConfig, level_words
 from trainer.metrics.definitions import unit_of
 from trainer.metrics.summary import Summary
 
@@ -60,12 +61,14 @@ class Evidence:
       thresholds: Of every fold, the probability from which on an image is taken for defective.
       statistics: Of the intervals.
       rank: Axes of a case, which tell mm from pixels.
+      groups: Case id -> its patient or object, as far as known.
     """
 
     folds: Folds
     thresholds: Sequence[float]
     statistics: StatisticsConfig
     rank: int = 3
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     def unit(self, score: str) -> str:
         """Unit of REGION/SCORE after its number, with a space; empty for a share or a count."""
@@ -80,6 +83,10 @@ class Evidence:
         """All scores over all cases."""
         return score_cohort(self.folds, self.statistics, thresholds=self.thresholds)
 
+    def caveat(self) -> str:
+        """That cases are no independent ones, where patients have several; else empty."""
+        return interval_caveat(self.groups, (c.case_id for fold in self.folds for c in fold))
+
     def fold(self, number: int) -> "Evidence":
         """One fold of it."""
         threshold = self.thresholds[number]
@@ -92,7 +99,12 @@ class Evidence:
 
 
 def make_evidence(
-    folds: Folds, statistics: StatisticsConfig, *, threshold: float, rank: int = 3
+    folds: Folds,
+    statistics: StatisticsConfig,
+    *,
+    threshold: float,
+    rank: int = 3,
+    groups: Mapping[str, str] | None = None,
 ) -> Evidence:
     """The cases of every fold, images at the thresholds that the other folds choose.
 
@@ -101,18 +113,25 @@ def make_evidence(
       statistics: Of the intervals.
       threshold: Where the other folds cannot choose one: see `fold_thresholds`.
       rank: Axes of a case.
+      groups: Case id -> its patient or object; None where nobody asks for intervals.
     """
-    thresholds = fold_thresholds(folds, default=threshold)
-    return Evidence(folds=folds, thresholds=thresholds, statistics=statistics, rank=rank)
+    return Evidence(
+        folds=folds,
+        thresholds=fold_thresholds(folds, default=threshold),
+        statistics=statistics,
+        rank=rank,
+        groups=groups or {},
+    )
 
 
 class _Measured(NamedTuple):
-    """Value of a rule, the cases behind it, what it is called, and why there is none."""
+    """Value of a rule, the cases behind it, what it is called, why there is none, what to mind."""
 
     value: float | None
     n: int
     words: str
     lacks: str = "no case that it is defined for"
+    caveat: str = ""
 
 
 def check_gate(config: GateConfig, info: DatasetInfo, evaluation: EvaluationConfig) -> None:
@@ -175,7 +194,8 @@ def _compare(subject: str, rule: GateRule, measured: _Measured, *, unit: str) ->
     }[high, passed]
     shown, limit = figures(value, bound)
     words = measured.words.format(f"{shown}{unit}")
-    return passed, f"{subject}: {words} {verb} the bound {limit}{unit}."
+    caveat = f" {measured.caveat}" if measured.caveat else ""
+    return passed, f"{subject}: {words} {verb} the bound {limit}{unit}.{caveat}"
 
 
 def _mean(score: str, evidence: Evidence) -> _Measured:
@@ -186,11 +206,12 @@ def _mean(score: str, evidence: Evidence) -> _Measured:
 def _confidence(score: str, evidence: Evidence) -> _Measured:
     found, high = evidence.find(score), best(score) == "high"
     value, end = (found.low, "lower") if high else (found.high, "upper")
-    interval = f"{100 * evidence.statistics.level:g} % interval"
+    interval = f"{level_words(evidence.statistics.level)} interval"
     words = f"{end} end {{}} of the {interval} of the mean of {count(found.n, score)}"
     if found.n == 0:
         return _Measured(value, 0, words)
-    return _Measured(value, found.n, words, f"no interval of {count(found.n, score)}")
+    lacks = f"no interval of {count(found.n, score)}"
+    return _Measured(value, found.n, words, lacks, evidence.caveat())
 
 
 def _worst_fold(score: str, evidence: Evidence) -> _Measured:

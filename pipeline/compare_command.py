@@ -17,11 +17,11 @@ from pipeline.usage import EXIT_DONE, UsageError
 if TYPE_CHECKING:
     from components.compare_page.comparison import Run
 
-_DESCRIPTION = """Compares the scores of two runs over the cases that both scored from the same
-files: means, differences case by case, and Wilcoxon's signed-rank test (AUROC and average precision
-of images: a paired bootstrap), whose p values are corrected for all scores together by Holm's
-method. It says what cannot be compared, and which settings differ. B is compared with A. The
-folders may have been moved."""
+_DESCRIPTION = """Compares the scores of two runs over the cases that both scored on the same image
+with the same truth: means, differences case by case, and Wilcoxon's signed-rank test (AUROC and
+average precision of images: a paired bootstrap), whose p values are corrected for all scores
+together by Holm's method. It says what cannot be compared, and which settings differ. B is compared
+with A. The folders may have been moved."""
 
 
 def make_parser() -> ArgumentParser:
@@ -78,6 +78,7 @@ def read_run(folder: str) -> "Run":
         rank=run.info.rank,
         evaluation=run.evaluation,
         profile=str(run.config["preprocessing"]["profile"]),
+        threshold=float(run.config["inference"]["threshold"]),
         config=run.config,
         contents={s["case_id"]: s["content"] for s in statistics if "content" in s},
         groups={s["case_id"]: s["group"] for s in statistics},

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.text_table import table
+from trainer.metrics.config import level_words
 
 Cohort = Mapping[str, Any]
 """A `CohortScores` as a dict: `n`, `regions`, `images`, `threshold`."""
@@ -104,7 +105,7 @@ def _image_lines(scores: Cohort, level: float) -> list[str]:
         for name, title in _IMAGES.items()
         if name in images
     ]
-    note = [] if threshold is None else [f"found: above a probability of {threshold:.4f}"]
+    note = [] if threshold is None else [f"found: from a probability of {threshold:.4f} on"]
     return ["", *_ruled(heads, rows), *note]
 
 
@@ -119,7 +120,7 @@ def _reference_lines(reference: Mapping[str, Mapping[str, Any]], level: float) -
 
 
 def _interval_head(level: float) -> str:
-    return f"{100 * level:g} % interval"
+    return f"{level_words(level)} interval"
 
 
 def _interval(summary: Mapping[str, Any]) -> str:

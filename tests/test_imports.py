@@ -34,6 +34,7 @@ OURS = {
         "trainer.config",
         "trainer.loss.config",
         "trainer.metrics.cohort_scores",
+        "trainer.metrics.config",
         "trainer.model_config",
         "trainer.presets",
         "trainer.tracking_config",

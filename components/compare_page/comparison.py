@@ -1,13 +1,14 @@
 """Two runs over the same cases: what can be compared, what to mind, and which settings differ."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from components.compare_page.lines import Line, compare_scores
 from trainer.config import EvaluationConfig
+from trainer.metrics.alike import count_alike
 from trainer.metrics.case_scores import CaseScores
+from trainer.metrics.definitions import MEAN
 
 _PLACES = ("output",)
 """Fields of the config that say where, not how."""
@@ -24,8 +25,10 @@ class Run:
       rank: Axes of its cases.
       evaluation: How cases were scored.
       profile: Of the preprocessing.
+      threshold: Probability from which on an image is taken for defective, where its other folds
+        cannot choose one.
       config: The whole config.
-      contents: Case id -> hash of the content of its files.
+      contents: Case id -> hash of its image.
       groups: Case id -> its patient or object.
       folds: Its scored cases, fold by fold.
     """
@@ -35,6 +38,7 @@ class Run:
     rank: int
     evaluation: EvaluationConfig
     profile: str
+    threshold: float
     config: Mapping[str, Any]
     contents: Mapping[str, str]
     groups: Mapping[str, str]
@@ -52,9 +56,9 @@ class RunComparison:
 
     Attributes:
       a, b: The runs.
-      shared: Ids of the cases that both scored, from the same files.
+      shared: Ids of the cases that both scored, on the same image with the same truth.
       only_a, only_b: Cases that one run scored.
-      changed: Cases of the same id whose files differ: left out.
+      changed: Cases of the same id whose image or truth differs: left out.
       caveats: Sentences on what cannot be compared, or only with care.
       settings: Name of a field of the config -> its values in A and B, of those that differ.
       lines: One per region and score, of whole images, and of the reference systems.
@@ -74,18 +78,29 @@ class RunComparison:
 
 
 def compare_runs(a: Run, b: Run) -> RunComparison:
-    """Compares two runs, over the cases that both scored from the same files.
+    """Compares two runs, over the cases that both scored on the same image with the same truth.
 
     Raises:
       ValueError: They have no such case.
     """
-    both = sorted({*a.cases} & {*b.cases})
-    changed = tuple(c for c in both if _differ(a.contents.get(c), b.contents.get(c)))
+    of_a, of_b = a.cases, b.cases
+    both = sorted({*of_a} & {*of_b})
+    changed = tuple(
+        c
+        for c in both
+        if _differ(a.contents.get(c), b.contents.get(c)) or _relabelled(of_a[c], of_b[c])
+    )
     shared = tuple(c for c in both if c not in changed)
     if not shared:
         raise ValueError(_nothing_shared(a, b, changed))
     settings = config_differences(a.config, b.config)
-    lines, questions = compare_scores(a.folds, b.folds, {*shared}, b.evaluation.statistics)
+    lines, questions = compare_scores(
+        a.folds,
+        b.folds,
+        {*shared},
+        b.evaluation.statistics,
+        thresholds=(a.threshold, b.threshold),
+    )
     return RunComparison(
         a=a,
         b=b,
@@ -109,10 +124,23 @@ def _differ(one: str | None, other: str | None) -> bool:
     return one is not None and other is not None and one != other
 
 
+def _relabelled(one: CaseScores, other: CaseScores) -> bool:
+    """Whether the truth differs, by its voxels in a label or region of both.
+
+    Scores keep no more of the truth: what moved and stayed as large is not seen. The mean is no
+    region, and runs over other labels may have it of others.
+    """
+    regions = {*one.regions} & {*other.regions} - {MEAN}
+    voxels = any(one.regions[r].counts.truth != other.regions[r].counts.truth for r in regions)
+    if one.image is None or other.image is None:
+        return voxels
+    return voxels or one.image.defective != other.image.defective
+
+
 def _nothing_shared(a: Run, b: Run, changed: Sequence[str]) -> str:
     if changed:
         return (
-            f"{a.name} and {b.name} have no case of the same content: the files of all"
+            f"{a.name} and {b.name} have no case with the same image and truth: those of all"
             f" {len(changed)} cases that both scored have changed: compare runs on the same files"
         )
     return (
@@ -132,7 +160,9 @@ def _caveats(a: Run, b: Run, shared: Sequence[str], changed: Sequence[str]) -> l
             f" those of the {len(shared):,} cases of both."
         )
     if changed:
-        found.append(f"{len(changed):,} cases of the same id have other files: they are left out.")
+        found.append(
+            f"{len(changed):,} cases of the same id have another image or truth: they are left out."
+        )
     for name in _SAME_FIELDS:
         if getattr(a.evaluation, name) != getattr(b.evaluation, name):
             found.append(
@@ -151,14 +181,12 @@ def _caveats(a: Run, b: Run, shared: Sequence[str], changed: Sequence[str]) -> l
 
 def _alike(run: Run, shared: Sequence[str]) -> list[str]:
     """That cases of a patient are no independent ones, where a patient has several."""
-    cases = Counter(run.groups[case_id] for case_id in shared if case_id in run.groups)
-    several = sum(n > 1 for n in cases.values())
-    if not several:
+    alike = count_alike(run.groups, shared)
+    if not alike:
         return []
     return [
-        f"{several:,} of {len(cases):,} patients or objects have several cases, which are alike:"
-        " tests and intervals take each case for an independent one, so that p is too small and"
-        " intervals are too narrow."
+        f"{alike}: tests and intervals take each case for an independent one, so that p is too"
+        " small and intervals are too narrow."
     ]
 
 

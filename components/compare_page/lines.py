@@ -70,7 +70,12 @@ class _Found:
 
 
 def compare_scores(
-    a: Folds, b: Folds, shared: Collection[str], config: StatisticsConfig
+    a: Folds,
+    b: Folds,
+    shared: Collection[str],
+    config: StatisticsConfig,
+    *,
+    thresholds: tuple[float, float],
 ) -> tuple[tuple[Line, ...], int]:
     """Compares all scores that both runs have.
 
@@ -78,13 +83,18 @@ def compare_scores(
       a, b: The cases of the runs, fold by fold.
       shared: Ids of the cases to compare.
       config: Level, draws and seed of the intervals.
+      thresholds: Of either run, that of images where other folds cannot choose one.
 
     Returns:
       The lines, and how many questions were tested.
     """
+    detections_a, detections_b = (
+        _detections(folds, shared, default)
+        for folds, default in zip((a, b), thresholds, strict=True)
+    )
     found = [
         *_compare_regions(a, b, shared, config),
-        *_compare_values(_detections(a, shared), _detections(b, shared), config),
+        *_compare_values(detections_a, detections_b, config),
         *_compare_rankings(a, b, shared, config),
         *_compare_values(_references(a, shared), _references(b, shared), config),
     ]
@@ -175,10 +185,12 @@ def _references(folds: Folds, shared: Collection[str]) -> dict[tuple[str, str], 
     return dict(values)
 
 
-def _detections(folds: Folds, shared: Collection[str]) -> dict[tuple[str, str], Values]:
+def _detections(
+    folds: Folds, shared: Collection[str], default: float
+) -> dict[tuple[str, str], Values]:
     """1 for an image that is found (`tpr`) or passed (`tnr`) as it should be at its threshold."""
     values: dict[tuple[str, str], dict[str, float]] = {}
-    for fold, threshold in zip(folds, fold_thresholds(folds), strict=True):
+    for fold, threshold in zip(folds, fold_thresholds(folds, default=default), strict=True):
         for case_id, image in _images(fold, shared).items():
             is_found = bool(reaches([image.score], threshold)[0])
             score = (IMAGES, "tpr" if image.defective else "tnr")

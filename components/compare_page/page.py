@@ -20,6 +20,7 @@ from components.report.words import (
 )
 from components.web import DASH, FOLDER, make_environment, page_parts
 from trainer.metrics.case_scores import without_nan
+from trainer.metrics.config import level_words
 from trainer.metrics.definitions import DEFINITIONS, unit_of
 
 MOST_CASES = 10
@@ -50,7 +51,7 @@ def render_comparison(comparison: RunComparison) -> str:
         },
         definitions={s: (named(s), DEFINITIONS[s].text) for s in groups if s in DEFINITIONS},
         cases=_largest(comparison),
-        level=f"{LEVEL:.0%}",
+        level=level_words(LEVEL),
         dash=DASH,
         **page_parts([_FOLDER.parent / "report" / "report.css"], [FOLDER / "terms.js"]),
     )

@@ -18,6 +18,8 @@ from components.report.words import (
     join,
     number,
 )
+from trainer.metrics.alike import interval_caveat
+from trainer.metrics.config import level_words
 
 _DATA_TYPES = {2: "images", 3: "volumes"}
 
@@ -137,15 +139,21 @@ def _metrics(data: ReportData) -> Iterator[Item]:
         text=f"The model is chosen by {select}. The definitions are under Scores.",
     )
     yield Item(name="Empty cases", text=f"{EMPTY_POLICIES[data.evaluation.empty]} {ONE_EMPTY}")
-    level = data.evaluation.statistics.level
+    level = level_words(data.evaluation.statistics.level)
     text = (
-        f"{level:.0%} intervals of means over cases, by {data.evaluation.statistics.resamples:,}"
-        " draws of the bootstrap (percentiles)."
-    )
+        f"{level} intervals of means over cases, by {data.evaluation.statistics.resamples:,}"
+        f" draws of the bootstrap (percentiles). {interval_note(data)}"
+    ).strip()
     yield Item(name="Uncertainty", text=text)
     rules = " ".join(rule.sentence for rule in gate.rules) or "None is set."
     yield Item(name="Rules of the gate", text=rules)
     yield _owner("Why these", "why these scores and bounds fit the intended use")
+
+
+def interval_note(data: ReportData) -> str:
+    """That intervals are too narrow, where patients have several scored cases; else empty."""
+    groups = {s["case_id"]: s["group"] for s in data.data.statistics}
+    return interval_caveat(groups, (case.case_id for fold in data.folds for case in fold))
 
 
 def _evaluation_data(data: ReportData) -> Iterator[Item]:
@@ -190,9 +198,9 @@ def _analyses(data: ReportData) -> Iterator[Item]:
     found = data.result.scores.find(select)
     score = select.partition("/")[2]
     if found and found.mean is not None:
+        level = level_words(data.evaluation.statistics.level)
         interval = (
-            f", {data.evaluation.statistics.level:.0%} interval {number(found.low, score)} to"
-            f" {number(found.high, score)}"
+            f", {level} interval {number(found.low, score)} to {number(found.high, score)}"
             if found.low is not None
             else ""
         )

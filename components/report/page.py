@@ -14,7 +14,7 @@ from components.report import tables
 from components.report.charts import line_chart, spread_chart
 from components.report.content import ReportData, ViewerCases
 from components.report.lineage import Lineage, artifact_words, lineage_graph
-from components.report.model_card import make_card
+from components.report.model_card import interval_note, make_card
 from components.report.words import (
     DEPLOY_MODES,
     EMPTY_POLICIES,
@@ -29,6 +29,7 @@ from components.report.words import (
     sort_regions,
 )
 from components.web import DASH, FOLDER, json_block, make_environment, page_parts
+from trainer.metrics.config import level_words
 from trainer.metrics.definitions import DEFINITIONS, unit_of
 
 MOST_CASES = 1000
@@ -57,7 +58,7 @@ def render_page(data: ReportData, *, most_cases: int = MOST_CASES) -> str:
         ),
         profile_note=PROFILES.get(data.texts.profile, ""),
         policy=f"{EMPTY_POLICIES[data.evaluation.empty]} {ONE_EMPTY}",
-        level=f"{data.evaluation.statistics.level:.0%}",
+        level=level_words(data.evaluation.statistics.level),
         definitions=_definitions(data),
         cohort=summarise_statistics(data.data.statistics, data.info, data.data.splits),
         card=make_card(data),
@@ -83,6 +84,7 @@ def _score_tables(data: ReportData) -> dict[str, Any]:
     return {
         "by_fold": by_fold,
         "by_slice": tables.slice_tables(result, score),
+        "alike": interval_note(data),
         "slice_score": score_name(score, rank=rank),
         "images": tables.image_table(result),
         "own": tables.test_table(result, rank=rank),
@@ -90,7 +92,7 @@ def _score_tables(data: ReportData) -> dict[str, Any]:
         "reference": tables.reference_table(result),
         "baseline": tables.baseline_table(result, rank=rank),
         "empty": tables.empty_table(result),
-        "cases": tables.case_table(data.folds, result.deploy.select, rank=rank),
+        "cases": tables.case_table(data.folds, data.viewer.score, rank=rank),
         "spreads": [(t.name, spread_of(data, t.key)) for t in by_fold],
     }
 

@@ -7,6 +7,7 @@ from math import isnan
 from components.report.result import RunResult
 from components.report.words import (
     SCORE_NAMES,
+    full_name,
     number,
     region_name,
     score_name,
@@ -271,22 +272,27 @@ def _baseline_row(name: str, shown: str, sides: Sequence[CohortScores]) -> Row:
     return Row(key=score if region == IMAGES else region, name=shown, cells=cells)
 
 
-def case_table(folds: Sequence[Sequence[CaseScores]], select: str, *, rank: int) -> Table:
-    """A row per case, the worst by `select` first: fold, columns, and the selected score."""
-    score = select.partition("/")[2]
-    if not any(score in r.values for f in folds for c in f for r in c.regions.values()):
-        score = "dice"
+def case_table(folds: Sequence[Sequence[CaseScores]], ranked_by: str, *, rank: int) -> Table:
+    """A row per case, the worst first: fold, columns, and the score of every region.
+
+    Args:
+      folds: The cases of every fold.
+      ranked_by: `REGION/SCORE` that cases have, as `ranking_score` finds it; the table is named
+        after it. Empty where no case has one: there are no scores then.
+      rank: Axes of a case.
+    """
+    score = ranked_by.partition("/")[2]
     pairs = [(i, case) for i, fold in enumerate(folds) for case in fold]
-    regions = sort_regions(name for _, c in pairs for name in c.regions)
+    regions = sort_regions(name for _, c in pairs for name in c.regions) if score else []
     columns = list(dict.fromkeys(name for _, c in pairs for name in c.columns))
     direction = -1 if best_of(score) in ("low", "zero") else 1
-    value = {c.case_id: rank_value(c, select) for _, c in pairs}
+    value = {c.case_id: rank_value(c, ranked_by) for _, c in pairs}
     pairs.sort(key=lambda p: (value[p[1].case_id] is None, direction * (value[p[1].case_id] or 0)))
     called = score_name(score, rank=rank)
     heads = ("Fold", *columns, *(f"{called} {region_name(r)}" for r in regions))
     return Table(
         key="cases",
-        name=called,
+        name=full_name(ranked_by, rank=rank),
         heads=heads,
         rows=tuple(_case_row(i, case, columns, regions, score=score) for i, case in pairs),
     )

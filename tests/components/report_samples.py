@@ -15,7 +15,13 @@ from components.report.lineage import ArtifactFact, ExecutionFact, Lineage
 from components.report.read import Folders
 from trainer.config import EvaluationConfig
 from trainer.metrics.case_scores import CaseScores, cases_to_json
-from trainer.metrics.cohort_scores import cohort_to_dict, score_cohort, score_slices
+from trainer.metrics.cohort_scores import (
+    CohortScores,
+    cohort_to_dict,
+    fold_thresholds,
+    score_cohort,
+    score_slices,
+)
 from trainer.metrics.config import StatisticsConfig
 from trainer.metrics.region_scores import RegionScores
 from trainer.overlap import Overlap
@@ -56,10 +62,17 @@ def make_folds(dice: dict[str, float] = DICE) -> list[list[CaseScores]]:
     return [cases[:half], cases[half:]]
 
 
+def sum_up(folds: list[list[CaseScores]]) -> CohortScores:
+    """All scores over the cases, images at the thresholds that the other folds choose."""
+    thresholds = fold_thresholds(folds, default=0.5)
+    return score_cohort(folds, STATISTICS, thresholds=thresholds)
+
+
 def make_result(folds: list[list[CaseScores]] | None = None, **gate: Any) -> dict[str, Any]:
     """A `result.json`: one rule that holds, the model of fold 0."""
     folds = folds or make_folds()
-    scores = score_cohort(folds, STATISTICS)
+    scores = sum_up(folds)
+    slices = score_slices(folds, ["stratum"], STATISTICS, thresholds=[0.5] * len(folds))
     mean = scores.find("WT/dice").mean
     sentence = f"WT/dice: mean {mean:.4f} of 4 cases reaches the bound 0.7500."
     rule = {"score": "WT/dice", "slice": "", "of": "mean", "bound": 0.75, "value": mean}
@@ -68,13 +81,13 @@ def make_result(folds: list[list[CaseScores]] | None = None, **gate: Any) -> dic
     result = {
         "test": None,
         "folds": [
-            {"fold": i, "n": len(f), "scores": cohort_to_dict(score_cohort([f], STATISTICS))}
+            {"fold": i, "n": len(f), "scores": cohort_to_dict(sum_up([f]))}
             for i, f in enumerate(folds)
         ],
         "scores": cohort_to_dict(scores),
         "slices": {
             column: {value: cohort_to_dict(part) for value, part in values.items()}
-            for column, values in score_slices(folds, ["stratum"], STATISTICS).items()
+            for column, values in slices.items()
         },
         "cases": {
             **{"listed": 6, "scored": 4, "excluded": 1, "test": 1},

@@ -32,6 +32,7 @@ def make_run(name: str, dice: dict[str, float], **changes) -> Run:
         rank=3,
         evaluation=EVALUATION,
         profile="corrected",
+        threshold=0.5,
         config={"gate": {"select": "WT/dice"}, "trainer": {"samples": 10}, "output": name},
         contents={case_id: case_id for case_id in dice},
         groups={case_id: case_id for case_id in dice},
@@ -117,7 +118,52 @@ def test_cases_whose_files_changed_are_left_out():
     b = replace(b, contents=dict(b.contents) | {"c3": "other"})
     comparison = compare_runs(make_run("a", CASES), b)
     assert comparison.changed == ("c3",) and "c3" not in comparison.shared
-    assert comparison.caveats == ("1 cases of the same id have other files: they are left out.",)
+    [caveat] = comparison.caveats
+    assert caveat == "1 cases of the same id have another image or truth: they are left out."
+
+
+def changed_case(run: Run, case_id: str, change) -> Run:
+    """One case of a run passed through a function."""
+    folds = [[change(c) if c.case_id == case_id else c for c in fold] for fold in run.folds]
+    return replace(run, folds=folds)
+
+
+def relabelled(case):
+    """The same image; its truth has a voxel more of WT."""
+    scores = case.regions["WT"]
+    scores = replace(scores, counts=replace(scores.counts, truth=scores.counts.truth + 1))
+    return replace(case, regions=case.regions | {"WT": scores})
+
+
+def test_cases_that_were_labelled_anew_are_left_out():
+    """The hash of the content is that of the image: it does not tell."""
+    b = changed_case(make_run("b", CASES), "c3", relabelled)
+    comparison = compare_runs(make_run("a", CASES), b)
+    assert comparison.changed == ("c3",)
+    assert line_of(comparison, "WT", "dice").a.n == len(comparison.shared) == 11
+    assert "1 with another image or truth" in text_of(render_comparison(comparison))
+
+
+def test_photographs_that_were_called_defective_since_are_left_out():
+    def defective(case):
+        return replace(case, image=replace(case.image, defective=True))
+
+    b = changed_case(photographs("b", WORSE), "an3", defective)
+    comparison = compare_runs(photographs("a", WORSE), b)
+    assert comparison.changed == ("an3",)
+    assert line_of(comparison, "images", "auroc").b.n == 39
+
+
+def test_another_prediction_is_no_other_truth():
+    def larger(case):
+        scores = case.regions["WT"]
+        return replace(
+            case,
+            regions={"WT": replace(scores, counts=replace(scores.counts, prediction=120))},
+        )
+
+    b = changed_case(make_run("b", CASES), "c3", larger)
+    assert not compare_runs(make_run("a", CASES), b).changed
 
 
 @pytest.mark.parametrize(
@@ -222,6 +268,18 @@ def test_whole_images_are_compared():
     assert "AUROC and average precision: a paired bootstrap" in printed
 
 
+def test_images_of_a_single_fold_are_found_at_the_threshold_of_their_run():
+    """No other fold can choose one: A takes 0.45, which its last 7 of 10 images reach, B 0.5."""
+
+    def one_fold(run: Run) -> Run:
+        return replace(run, folds=[[case for fold in run.folds for case in fold]])
+
+    b = one_fold(photographs("b", WORSE))
+    comparison = compare_runs(replace(b, name="a", threshold=0.45), b)
+    found = line_of(comparison, "images", "tpr")
+    assert (found.a.mean, found.b.mean) == (0.7, 0.5)
+
+
 def test_runs_that_rank_images_alike_do_not_differ():
     comparison = compare_runs(photographs("a", WORSE), photographs("b", WORSE))
     auroc = line_of(comparison, "images", "auroc")
@@ -251,7 +309,7 @@ def test_runs_without_a_case_in_common():
     with pytest.raises(ValueError, match=message):
         compare_runs(make_run("a", CASES), other)
     changed = make_run("b", CASES, contents={c: "other" for c in CASES})
-    with pytest.raises(ValueError, match="the files of all 12 cases that both scored have changed"):
+    with pytest.raises(ValueError, match="those of all 12 cases that both scored have changed"):
         compare_runs(make_run("a", CASES), changed)
 
 

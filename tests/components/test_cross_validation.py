@@ -75,6 +75,9 @@ COHORT = {
 }
 
 
+PATIENTS = {"a": "p", "b": "p", "c": "q", "d": "r", "t": "s", "u": "s"}
+
+
 def test_count_cases(cv):
     assert cv.count_cases(COHORT, UNEQUAL) == {
         "listed": 7,
@@ -100,6 +103,14 @@ def test_count_cases_without_test_split(cv):
 def test_case_that_was_not_scored_in_its_fold(cv, folds, message):
     with pytest.raises(RuntimeError, match=f"^every case of the fold must be scored: {message}"):
         cv.count_cases(COHORT, folds)
+
+
+def test_interval_of_patients_with_several_cases(run):
+    rule = GateRule(score="WT/dice", bound=0.1, of="confidence")
+    result, blessing = run(GateConfig(select="WT/dice", rules=(rule,)))
+    [sentence] = result["gate"]["reasons"]
+    assert "reaches the bound 0.1000. 1 of 3 patients or objects have several cases" in sentence
+    assert sentence in said(blessing)[1]
 
 
 def write_json(path, content) -> None:
@@ -139,6 +150,9 @@ def run(cv, artifact, tmp_path):
         image_threshold=None,
     ):
         write_json(tmp_path / "examples" / "cohort.json", COHORT)
+        statistics = [{"case_id": c, "group": group} for c, group in PATIENTS.items()]
+        content = {"case_statistics": statistics}
+        write_json(tmp_path / "examples" / "cohort-statistics.json", content)
         deploy = DEPLOY | {"mode": mode, "image_threshold": image_threshold}
         write_json(tmp_path / "model" / "candidate.json", deploy)
         inputs = {

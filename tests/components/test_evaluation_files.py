@@ -89,7 +89,7 @@ def test_cases_are_written_in_order_and_read_back(tmp_path) -> None:
 
 def test_sums_are_read_back(tmp_path) -> None:
     cases = [case("a", 1.0), case("b", nan)]
-    scores = score_cohort([cases], StatisticsConfig(resamples=10))
+    scores = score_cohort([cases], StatisticsConfig(resamples=10), thresholds=[0.5])
     write_scores(tmp_path, "fold-1", cases, scores)
     content = json.loads((tmp_path / "scores.json").read_text())
     assert (content["split"], content["n"]) == ("fold-1", 2)

@@ -101,6 +101,19 @@ def test_upper_end_of_the_interval_where_little_is_good():
     )
 
 
+def test_bound_on_an_interval_says_where_patients_have_several_cases():
+    groups = {"a": "p", "b": "p", "c": "q"}
+    folds = [[scored("a", 0.9), scored("b", 0.6)], [scored("c", 0.3, stratum="LGG")]]
+    evidence = make_evidence(folds, STATISTICS, threshold=0.5, groups=groups)
+    said = judge_rule(rule(0.2, of="confidence"), evidence).sentence
+    assert said.endswith(
+        " reaches the bound 0.2000. 1 of 2 patients or objects have several cases, which are alike:"
+        " intervals take each case for an independent one, so that they are too narrow."
+    )
+    for other in (rule(0.2), rule(0.2, of="confidence", slice="stratum=LGG")):
+        assert "alike" not in judge_rule(other, evidence).sentence
+
+
 def test_one_case_has_no_interval():
     found = verdict(rule(0.6, of="confidence"), [[scored("a", 0.9)]])
     assert (found.value, found.passed) == (None, False)

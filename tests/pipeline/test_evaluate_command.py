@@ -77,9 +77,9 @@ def test_what_is_printed() -> None:
         photograph("b", 1.0, defective=True),
         photograph("c", 0.25, defective=False),
     ]
-    scores = score_cohort([cases], StatisticsConfig(resamples=20))
+    scores = score_cohort([cases], StatisticsConfig(resamples=20), thresholds=[0.5])
     parts = {
-        value: score_cohort([part], StatisticsConfig(resamples=20))
+        value: score_cohort([part], StatisticsConfig(resamples=20), thresholds=[0.5])
         for value, part in {"left": cases[:2], "unknown": cases[2:]}.items()
     }
     done = Evaluated(

@@ -10,6 +10,7 @@ import yaml
 from beam_preprocess.config_io import to_json
 from beam_preprocess.datasets.brats import BRATS
 from pipeline.cli import main
+from pipeline.compare_command import read_run
 from pipeline.report_command import split_cases
 from pipeline.usage import EXIT_DONE, EXIT_ERROR, EXIT_USAGE
 
@@ -21,6 +22,7 @@ CONFIG = {
     "output": "somewhere",
     "preprocessing": {"profile": "corrected"},
     "evaluation": {"empty": "brats", "statistics": STATISTICS},
+    "inference": {"threshold": 0.4},
     "gate": {"select": "WT/dice"},
     "trainer": {"samples": 10},
 }
@@ -154,6 +156,10 @@ def test_compare_prints_and_writes(make_run, tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_compare_finds_images_at_the_threshold_of_the_run(make_run):
+    assert read_run(str(make_run("a"))).threshold == 0.4
+
+
 def test_compare_of_runs_without_a_case_in_common(make_run, capsys):
     other = {f"x{c}": v for c, v in DICE.items()}
     assert main(["compare", str(make_run("a")), str(make_run("b", other))]) == EXIT_ERROR

@@ -65,7 +65,7 @@ def test_images():
         "AUROC                         0.9500  0.9000 - 0.9900  120",
         "average precision                  -                -    0",
         "defective images found (TPR)  0.8750  0.7000 - 1.0000   16",
-        "found: above a probability of 0.4000",
+        "found: from a probability of 0.4000 on",
     ]
 
 

@@ -23,8 +23,6 @@ from trainer.metrics.images import Detection
 from trainer.metrics.region_scores import SUMS
 from trainer.metrics.summary import Summary, summarise
 
-DEFAULT_THRESHOLD = 0.5
-"""Of images, where there are no other folds to choose one by."""
 _BIN = re.compile(r"(?P<below>below )?(?P<edge>\d+(\.\d+)?) ")
 """What the names of bins begin with; see `cases.bin_values`."""
 
@@ -64,15 +62,14 @@ def score_cohort(
     folds: Sequence[Sequence[CaseScores]],
     config: StatisticsConfig,
     *,
-    thresholds: Sequence[float] | None = None,
+    thresholds: Sequence[float],
 ) -> CohortScores:
     """Sums up the cases of some folds.
 
     Args:
       folds: The cases of every fold, each scored by a model of its own.
       config: Level, draws and seed of the intervals.
-      thresholds: Probability from which on an image of each fold is taken for defective; None for
-        those of `fold_thresholds`.
+      thresholds: Probability from which on an image of each fold is taken for defective.
 
     Raises:
       ValueError: A case is in two folds.
@@ -81,13 +78,12 @@ def score_cohort(
     reference = [c.reference for fold in folds for c in fold]
     names = dict.fromkeys(name for scores in reference for name in scores)
     images = _images(folds)
-    at = fold_thresholds(folds) if thresholds is None else thresholds
     return CohortScores(
         n=len(cases),
         regions=summarise_cases(cases, config),
-        images=summarise_images(images, at, config) if any(images) else {},
-        threshold=mean_threshold(images, at),
-        detections=detect_images(images, at),
+        images=summarise_images(images, thresholds, config) if any(images) else {},
+        threshold=mean_threshold(images, thresholds),
+        detections=detect_images(images, thresholds),
         reference={n: summarise([s[n] for s in reference if n in s], config) for n in names},
     )
 
@@ -114,9 +110,7 @@ def find_score(
     return summarise([value for _, value in values_of(cases, region, score)], config)
 
 
-def fold_thresholds(
-    folds: Sequence[Sequence[CaseScores]], *, default: float = DEFAULT_THRESHOLD
-) -> list[float]:
+def fold_thresholds(folds: Sequence[Sequence[CaseScores]], *, default: float) -> list[float]:
     """Of every fold the probability from which on an image is taken for defective.
 
     It is chosen by the images of the other folds: see `cohort_images`.
@@ -137,17 +131,16 @@ def score_slices(
     columns: Sequence[str],
     config: StatisticsConfig,
     *,
-    thresholds: Sequence[float] | None = None,
+    thresholds: Sequence[float],
 ) -> dict[str, dict[str, CohortScores]]:
     """Column -> its value -> scores of the cases that have it, at the thresholds of all cases.
 
     Raises:
       ValueError: A case lacks a column, or is in two folds.
     """
-    at = fold_thresholds(folds) if thresholds is None else thresholds
     return {
         column: {
-            value: score_cohort(part, config, thresholds=at)
+            value: score_cohort(part, config, thresholds=thresholds)
             for value, part in slice_folds(folds, column).items()
         }
         for column in columns

@@ -64,6 +64,15 @@ class MetricsConfig:
         return replace(self, hd95_penalty_mm=max(least, diagonal))
 
 
+def level_words(level: float) -> str:
+    """A level as people read it, with all of its digits.
+
+    >>> level_words(0.95), level_words(0.975)
+    ('95 %', '97.5 %')
+    """
+    return f"{100 * level:g} %"
+
+
 @dataclass(frozen=True, kw_only=True)
 class StatisticsConfig:
     """Intervals around means.

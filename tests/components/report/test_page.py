@@ -9,7 +9,7 @@ import pytest
 from components.report.content import ReportData
 from components.report.page import render_page, replace_lineage
 from components.report.result import read_result
-from trainer.metrics.cohort_scores import score_cohort
+from trainer.config import EvaluationConfig
 from trainer.metrics.summary import Summary
 
 from ..cases import photograph
@@ -21,6 +21,7 @@ from ..report_samples import (
     make_lineage,
     make_result,
     read_sample,
+    sum_up,
     write_artifacts,
 )
 
@@ -90,9 +91,29 @@ def test_own_scores_on_test(data):
     result = make_result()
     result |= {"test": result["folds"][0], "deploy": result["deploy"] | {"mode": "refit"}}
     text = text_of(render_page(replace(data, result=read_result(result))))
-    assert "over 2 test cases and 95% interval" in text
+    assert "over 2 test cases and 95 % interval" in text
     assert "The model itself was scored on 2 held-out test cases" in text
     assert "was not scored itself" not in text
+
+
+def test_level_of_intervals_keeps_its_digits(data):
+    """97.5 is not 98, nor 99.9 100: on the page, and in the model card."""
+    for level, words in ((0.975, "97.5 %"), (0.999, "99.9 %")):
+        evaluation = EvaluationConfig(statistics=replace(STATISTICS, level=level))
+        text = text_of(render_page(replace(data, evaluation=evaluation)))
+        assert f"standard deviation, {words} interval of the mean below it" in text
+        assert f"mean 0.800, {words} interval" in text
+        assert f"{words} intervals of means over cases" in text
+
+
+def test_patients_with_several_cases_are_told_beside_the_intervals(data):
+    words = "1 of 3 patients or objects have several cases, which are alike: intervals take"
+    assert "which are alike" not in text_of(render_page(data))
+    statistics = [s | {"group": "p"} if s["case_id"] in "ab" else s for s in data.data.statistics]
+    shared = replace(data, data=replace(data.data, statistics=statistics))
+    text = text_of(render_page(shared))
+    assert f"no case there has the score. {words}" in text
+    assert f"draws of the bootstrap (percentiles). {words}" in text
 
 
 def test_scores_slices_and_empty_cases(data):
@@ -104,13 +125,28 @@ def test_scores_slices_and_empty_cases(data):
 
 def test_images_found_and_missed_at_thresholds(data):
     images = [photograph("good", 0.3, defective=False), photograph("bad", 0.9, defective=True)]
-    photos = score_cohort([images], STATISTICS)
+    photos = sum_up([images])
     own = {"images": photos.images, "threshold": photos.threshold, "detections": photos.detections}
     scores = replace(data.result.scores, **own)
     text = text_of(render_page(replace(data, result=replace(data.result, scores=scores))))
     assert "0.25 1.000 0.000 1 0 0 1 0.5 1.000 1.000 1 0 1 0" in text
     assert "0.5, chosen 1.000 1.000 1 0 1 0" in text
     assert "Defect missed" not in text_of(render_page(data))
+
+
+def test_cases_are_the_worst_first_where_whole_images_choose_the_model(tmp_path):
+    """No case has a value of AUROC: the score that ranks the viewer ranks the table as well."""
+    folds = [
+        [replace(case, regions={"WT": case.regions["WT"]}) for case in fold]
+        for fold in make_folds({"a": 0.9, "b": 0.7, "c": 0.6, "d": 0.8})
+    ]
+    result = make_result(folds)
+    result["deploy"] |= {"select": "images/auroc"}
+    sample = read_sample(write_artifacts(tmp_path, folds, result))
+    text = text_of(render_page(sample, most_cases=2))
+    assert "Every scored case, the worst first (the first 2 of 4)" in text
+    assert "By Dice of WT; no single case has a value of AUROC of images. cases.csv" in text
+    assert "Case Fold stratum Dice WT c 1 LGG 0.600 b 0 HGG 0.700" in text
 
 
 def test_every_term_has_its_definition_on_the_page(data):

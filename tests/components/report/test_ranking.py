@@ -3,9 +3,8 @@
 import pytest
 
 from components.report.ranking import choose_cases, rank_cases, ranking_score
-from trainer.metrics.cohort_scores import score_cohort
 
-from ..report_samples import STATISTICS, make_folds
+from ..report_samples import make_folds, sum_up
 
 
 def test_rank_cases():
@@ -40,4 +39,4 @@ def test_chosen_case_that_was_not_scored():
 )
 def test_ranked_by_select_or_by_the_first_score_that_cases_have(select, expected):
     folds = make_folds()
-    assert ranking_score(folds, select, score_cohort(folds, STATISTICS)) == expected
+    assert ranking_score(folds, select, sum_up(folds)) == expected

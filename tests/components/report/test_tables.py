@@ -8,10 +8,10 @@ from components.report.result import read_result
 from components.report.words import apart, define_regions, full_name, number, sort_regions
 from components.web import DASH
 from trainer.metrics.case_scores import ImageScore
-from trainer.metrics.cohort_scores import cohort_to_dict, score_cohort
+from trainer.metrics.cohort_scores import cohort_to_dict
 
 from ..cases import photograph
-from ..report_samples import STATISTICS, make_case, make_folds, make_result
+from ..report_samples import make_case, make_folds, make_result, sum_up
 
 
 def test_table_per_score_with_all_cases_and_folds():
@@ -51,11 +51,19 @@ def test_cases_worst_first():
     by_distance = tables.case_table(make_folds(), "WT/hd95", rank=2)
     assert [r.name for r in by_distance.rows] == ["d", "c", "b", "a"]
     assert by_distance.heads[-1] == "HD95 (pixels) ET"
+    assert (table.name, by_distance.name) == ("Dice of WT", "HD95 of WT (pixels)")
+
+
+def test_cases_without_any_score_have_no_columns_of_scores():
+    folds = [[replace(case, regions={}) for case in fold] for fold in make_folds()]
+    table = tables.case_table(folds, "", rank=2)
+    assert (table.name, table.heads) == ("", ("Fold", "stratum"))
+    assert [r.name for r in table.rows] == ["a", "b", "c", "d"]
 
 
 def test_baseline_beside_the_new_model():
     old, new = (
-        cohort_to_dict(score_cohort(make_folds(dice), STATISTICS))
+        cohort_to_dict(sum_up(make_folds(dice)))
         for dice in ({"a": 0.5, "b": 0.7}, {"a": 0.6, "b": 0.8})
     )
     baseline = {"version": "17", "scores": old, "new_scores": new}
@@ -72,7 +80,7 @@ def test_baseline_of_whole_images():
     def side(*scores: float) -> dict:
         images = [ImageScore(score=s, defective=i > 1) for i, s in enumerate(scores)]
         cases = [make_case(f"i{i}", 0.5, image=image) for i, image in enumerate(images)]
-        return cohort_to_dict(score_cohort([cases], STATISTICS))
+        return cohort_to_dict(sum_up([cases]))
 
     old, new = side(0.1, 0.6, 0.4, 0.9), side(0.1, 0.2, 0.8, 0.9)
     result = make_result(baseline={"version": "17", "scores": old, "new_scores": new})
@@ -97,7 +105,7 @@ def test_images_found_at_thresholds():
         *(photograph(f"good-{p}", p, defective=False) for p in (0.1, 0.6)),
         *(photograph(f"bad-{p}", p, defective=True) for p in (0.3, 0.9)),
     ]
-    result = replace(read_result(make_result()), scores=score_cohort([fold], STATISTICS))
+    result = replace(read_result(make_result()), scores=sum_up([fold]))
     table = tables.detection_table(result)
     assert [r.name for r in table.rows][2:4] == ["0.25", "0.5"]
     assert [c.text for c in table.rows[2].cells] == ["1.000", "0.500", "2", "0", "1", "1"]
@@ -135,7 +143,7 @@ def test_definitions_of_brain_scans():
 def test_own_scores_of_the_model_on_test():
     assert tables.test_table(read_result(make_result()), rank=3) is None
     cases = [make_case("t", 0.5), make_case("u", 0.75)]
-    scores = cohort_to_dict(score_cohort([cases], STATISTICS))
+    scores = cohort_to_dict(sum_up([cases]))
     result = read_result(make_result() | {"test": {"n": 2, "scores": scores}})
     table = tables.test_table(result, rank=3)
     assert table.heads == ("Dice", "HD95 (mm)")
@@ -145,7 +153,7 @@ def test_own_scores_of_the_model_on_test():
 
 def test_own_scores_of_whole_images_where_they_choose_the_model():
     images = [photograph("t", 0.9, defective=True), photograph("u", 0.1, defective=False)]
-    scores = cohort_to_dict(score_cohort([images], STATISTICS))
+    scores = cohort_to_dict(sum_up([images]))
     result = make_result() | {"test": {"n": 2, "scores": scores}}
     result["deploy"] = result["deploy"] | {"select": "images/auroc"}
     table = tables.test_table(read_result(result), rank=2)

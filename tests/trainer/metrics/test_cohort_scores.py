@@ -13,6 +13,7 @@ from beam_preprocess.datasets.dagm import DAGM
 from beam_preprocess.datasets.severstal import SEVERSTAL
 from trainer.metrics.case_scores import CaseScores, ImageScore
 from trainer.metrics.cohort_scores import (
+    CohortScores,
     cohort_from_dict,
     cohort_to_dict,
     fold_thresholds,
@@ -53,8 +54,13 @@ FOLDS = [fold(0, [0.1, 0.3], [0.2, 0.9]), fold(1, [0.6, 0.7], [0.8])]
 """The model of fold 1 gives all images more than that of fold 0 does."""
 
 
+def sum_up(folds: Sequence[Sequence[CaseScores]]) -> CohortScores:
+    """All scores, images at the thresholds that the other folds choose."""
+    return score_cohort(folds, CONFIG, thresholds=fold_thresholds(folds, default=0.5))
+
+
 def test_folds_are_pooled_by_cases() -> None:
-    scores = score_cohort([[case("a", 1.0)], [case("b", 0.5), case("c", 0.0)]], CONFIG)
+    scores = sum_up([[case("a", 1.0)], [case("b", 0.5), case("c", 0.0)]])
     assert scores.n == 3
     found = scores.find("WT/dice")
     assert found is not None and (found.mean, found.n) == (0.5, 3)
@@ -64,7 +70,7 @@ def test_folds_are_pooled_by_cases() -> None:
 
 def test_auroc_is_the_mean_over_folds_weighed_by_images() -> None:
     """Fold 0: 3 of 4 pairs are right; fold 1: both; of 4 and 3 images. Pooled it were 9 of 12."""
-    auroc = score_cohort(FOLDS, CONFIG).images["auroc"]
+    auroc = sum_up(FOLDS).images["auroc"]
     assert auroc.mean == pytest.approx((4 * 0.75 + 3 * 1.0) / 7)
     assert (auroc.n, auroc.n_nan, auroc.std) == (7, 0, None)
     assert auroc.low is not None and auroc.high is not None
@@ -73,7 +79,7 @@ def test_auroc_is_the_mean_over_folds_weighed_by_images() -> None:
 
 def test_average_precision_of_folds() -> None:
     """Fold 0: 0.9 first (1 of 1), 0.2 third (2 of 3); fold 1: its only one first."""
-    scores = score_cohort(FOLDS, CONFIG)
+    scores = sum_up(FOLDS)
     found = scores.find("images/average_precision")
     assert found is not None and found.mean == pytest.approx((4 * (1 + 2 / 3) / 2 + 3 * 1.0) / 7)
 
@@ -82,8 +88,8 @@ def test_a_threshold_is_chosen_by_the_other_folds() -> None:
     """By fold 1: halfway from 0.7 to 0.8; by fold 0: from 0.1 to 0.2, as good as 0.3 to 0.9 and
     lower. By its own images fold 1 would have lost none of its good ones.
     """
-    assert fold_thresholds(FOLDS) == pytest.approx([0.75, 0.15])
-    scores = score_cohort(FOLDS, CONFIG)
+    assert fold_thresholds(FOLDS, default=0.5) == pytest.approx([0.75, 0.15])
+    scores = sum_up(FOLDS)
     tpr, tnr = scores.images["tpr"], scores.images["tnr"]
     assert (tpr.mean, tpr.n) == (pytest.approx(2 / 3), 3)  # from 0.75 one of two; from 0.15 one
     assert (tnr.mean, tnr.n) == (0.5, 4)  # both of fold 0; from 0.15 both of fold 1 are taken
@@ -92,12 +98,12 @@ def test_a_threshold_is_chosen_by_the_other_folds() -> None:
 
 def test_the_own_images_have_no_part_in_the_choice() -> None:
     changed = [fold(0, [0.95, 0.99], [0.01]), FOLDS[1]]
-    assert fold_thresholds(changed)[0] == fold_thresholds(FOLDS)[0]
+    assert fold_thresholds(changed, default=0.5)[0] == fold_thresholds(FOLDS, default=0.5)[0]
 
 
 def test_one_fold_has_the_threshold_that_is_given() -> None:
     one = [FOLDS[0]]
-    assert fold_thresholds(one) == [0.5]
+    assert fold_thresholds(one, default=0.4) == [0.4]
     given = score_cohort(one, CONFIG, thresholds=[0.25])
     assert given.threshold == 0.25
     assert (given.images["tpr"].mean, given.images["tnr"].mean) == (0.5, 0.5)
@@ -114,7 +120,7 @@ def test_an_image_at_the_threshold_is_found() -> None:
 
 def test_images_at_the_thresholds_of_the_reference_and_the_one_chosen() -> None:
     """Good ones have 0.1, 0.3 | 0.6, 0.7, defective ones 0.2, 0.9 | 0.8."""
-    found = score_cohort(FOLDS, CONFIG).detections
+    found = sum_up(FOLDS).detections
     assert [d.threshold for d in found[:-1]] == [0.05, 0.125, 0.25, 0.5, 0.75, 0.85, 0.95, 0.99]
     assert [(d.tp, d.fn) for d in found[:-1]] == [
         *((3, 0), (3, 0), (2, 1), (2, 1), (2, 1), (1, 2), (0, 3), (0, 3))
@@ -128,33 +134,33 @@ def test_images_at_the_thresholds_of_the_reference_and_the_one_chosen() -> None:
 
 def test_the_chosen_threshold_in_the_table_is_each_folds_own() -> None:
     """0.75 and 0.15: of fold 0 both good ones are passed, of fold 1 both are taken."""
-    scores = score_cohort(FOLDS, CONFIG)
+    scores = sum_up(FOLDS)
     chosen = scores.detections[-1]
     assert (chosen.tp, chosen.fn, chosen.tn, chosen.fp) == (2, 1, 2, 2)
     assert (chosen.threshold, chosen.tpr) == (scores.threshold, scores.images["tpr"].mean)
 
 
 def test_slices_have_tables_of_their_images() -> None:
-    second = score_slices(FOLDS, ["kind"], CONFIG)["kind"]["1"].detections
+    second = score_slices(FOLDS, ["kind"], CONFIG, thresholds=[0.75, 0.15])["kind"]["1"].detections
     assert {(d.tp + d.fn, d.tn + d.fp) for d in second} == {(1, 2)}
-    assert score_cohort([[case("a", 1.0)]], CONFIG).detections == ()
+    assert sum_up([[case("a", 1.0)]]).detections == ()
 
 
 def test_folds_with_images_of_one_kind() -> None:
     """They have no rank, and choose no threshold; their images count for TPR and TNR."""
     folds = [fold(0, [0.1], [0.9]), fold(1, [0.2, 0.6], [])]
     assert fold_thresholds(folds, default=0.7) == pytest.approx([0.7, 0.5])
-    images = score_cohort(folds, CONFIG).images
+    images = sum_up(folds).images
     assert (images["auroc"].mean, images["auroc"].n, images["auroc"].n_nan) == (1.0, 2, 2)
     assert (images["tpr"].n, images["tnr"].n) == (1, 3)
-    alone = score_cohort([folds[1]], CONFIG).images
+    alone = sum_up([folds[1]]).images
     assert alone["auroc"] == Summary(n=0, n_nan=2)
     assert alone["tpr"].mean is None
 
 
 def test_slices_keep_the_thresholds_of_all() -> None:
     """The images of kind 1: 0.3 and 0.9 of fold 0, at 0.75; 0.7 of fold 1, at 0.15."""
-    slices = score_slices(FOLDS, ["kind"], CONFIG)
+    slices = score_slices(FOLDS, ["kind"], CONFIG, thresholds=[0.75, 0.15])
     assert list(slices) == ["kind"] and list(slices["kind"]) == ["0", "1"]
     second = slices["kind"]["1"]
     assert (second.n, second.images["tpr"].mean, second.images["tnr"].mean) == (3, 1.0, 0.5)
@@ -173,13 +179,13 @@ def test_a_column_that_a_case_lacks() -> None:
 
 def test_scores_of_the_reference_are_summed_up() -> None:
     cases = [replace(case(c, 1.0), reference={"TumorCore": v}) for c, v in (("a", 0.0), ("b", 1.0))]
-    scores = score_cohort([cases], CONFIG)
+    scores = sum_up([cases])
     assert (scores.reference["TumorCore"].mean, scores.reference["TumorCore"].n) == (0.5, 2)
 
 
 @pytest.mark.parametrize("folds", [FOLDS, [[case("a", nan)], [case("b", 0.5)]]])
 def test_scores_survive_json(folds: list[list[CaseScores]]) -> None:
-    scores = score_cohort(folds, CONFIG)
+    scores = sum_up(folds)
     text = json.dumps(cohort_to_dict(scores), allow_nan=False)
     assert cohort_from_dict(json.loads(text)) == scores
 

@@ -40,7 +40,9 @@ def test_images_of_dagm_class_1() -> None:
     """71 of 575 are defective; with 0.80 on those the mean is 0.975, and with nothing 0.877."""
     clean, found = industrial_scores(CLEAN, CLEAN), industrial_scores(defect(3), defect(2))
     images = [case(n, clean if n < 504 else found) for n in range(575)]  # 2 of 3 pixels: 4 / 5
-    means = {n: s.mean for n, s in score_cohort([images], CONFIG).reference.items()}
+    means = {
+        n: s.mean for n, s in score_cohort([images], CONFIG, thresholds=[0.5]).reference.items()
+    }
     assert means["IoU_THS_0.75_defective"] == pytest.approx(0.8, abs=1e-5)
     assert means["IoU_THS_0.75"] == pytest.approx((504 + 71 * 0.8) / 575, abs=1e-5)
     assert means["IoU_THS_0.75"] == pytest.approx(0.975, abs=5e-4)
@@ -53,7 +55,7 @@ def test_rates_of_images_are_those_of_the_reference() -> None:
     images = [
         case(n, industrial_scores(mask, np.full_like(CLEAN, p))) for n, (mask, p) in enumerate(made)
     ]
-    found = score_cohort([images], CONFIG).reference
+    found = score_cohort([images], CONFIG, thresholds=[0.5]).reference
     at = (0.05, 0.125, 0.25, 0.5, 0.75, 0.85, 0.95, 0.99)
     assert [found[f"TPR_THS_{t}"].mean for t in at] == [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0]
     assert [found[f"TNR_THS_{t}"].mean for t in at] == [0.5, 0.5, 0.5, 0.5, 1, 1, 1, 1]
@@ -62,7 +64,7 @@ def test_rates_of_images_are_those_of_the_reference() -> None:
 
 def test_without_defects() -> None:
     images = [case(0, industrial_scores(CLEAN, CLEAN))]
-    scores = score_cohort([images], CONFIG).reference
+    scores = score_cohort([images], CONFIG, thresholds=[0.5]).reference
     assert len(scores) == 24 and "IoU_THS_0.5_defective" not in scores
     assert scores["TNR_THS_0.05"].mean == 1 and "TPR_THS_0.05" not in scores
     assert scores["IoU_THS_0.5"].mean == scores["IoU_THS_0.5_always_empty"].mean == 1
