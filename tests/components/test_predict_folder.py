@@ -128,6 +128,18 @@ def test_nothing_left_to_do_loads_no_model(push, photographs, fake_model, predic
     assert len(fake_model) == 1
 
 
+def test_list_goes_on_where_a_folder_was_begun(push, scans, fake_model, predict, tmp_path):
+    first, _, third = sorted(p for p in scans.iterdir() if p.is_dir())
+    away = third.rename(tmp_path / third.name)
+    model, out = push(BRATS), tmp_path / "out"
+    assert predict(*paths(model, scans, out))[0] == EXIT_DONE
+    away.rename(third)
+    (tmp_path / "cases.txt").write_text(f"{third}\n{first}\n")
+    status, said, _ = predict(*paths(model, tmp_path / "cases.txt", out))
+    assert status == EXIT_DONE and "1 predicted, 1 done before" in said
+    assert "0 predicted, 3 done before" in predict(*paths(model, scans, out))[1]
+
+
 def test_input_that_changes_meanwhile_is_predicted_again(
     push, photographs, predict, monkeypatch, tmp_path
 ):
