@@ -85,7 +85,7 @@ def _score_tables(data: ReportData) -> dict[str, Any]:
         "by_slice": tables.slice_tables(result, score),
         "slice_score": score_name(score, rank=rank),
         "images": tables.image_table(result),
-        "own": tables.test_table(result, rank=rank),
+        "own": tables.own_table(result, rank=rank),
         "detections": tables.detection_table(result),
         "reference": tables.reference_table(result),
         "baseline": tables.baseline_table(result, rank=rank),
