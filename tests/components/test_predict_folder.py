@@ -1,6 +1,7 @@
 """`unet-tfx predict` over a folder and a list: results, bad cases, what is done already."""
 
 import json
+import re
 import shutil
 import sys
 from types import SimpleNamespace
@@ -105,6 +106,18 @@ def test_bad_cases_are_told_at_the_end_and_stop_nothing(
     assert str(photographs / "p1.png") in lines[head + 1]
     assert lines[head + 1].endswith(": repair the file") and "data.exclude" not in told
     assert "Traceback" not in told
+
+
+def test_bar_on_a_terminal(push, photographs, fake_model, predict, open_terminal, tmp_path):
+    """What is wrong with a case stands in a line of its own, and the bar goes on below it."""
+    (photographs / "p1.png").write_bytes(b"torn")
+    terminal = open_terminal()
+    assert predict(*paths(push(DAGM), photographs, tmp_path / "out"))[0] == EXIT_ERROR
+    bar, _, told = terminal.getvalue().partition("unet-tfx predict: 1 case(s) could not")
+    assert [f"{n}/4" in bar for n in range(5)] == [True] * 5
+    lines = [line for line in re.split(r"[\r\n]+", bar) if " of 4 " in line]
+    assert len(lines) == 1 and lines[0].startswith("2 of 4  p1  could not be predicted: p1.png is")
+    assert "  1. p1: p1.png is no complete image" in told
 
 
 def test_repaired_case_alone_is_predicted_again(push, photographs, fake_model, predict, tmp_path):
