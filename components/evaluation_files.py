@@ -19,6 +19,7 @@ from trainer.metrics.definitions import IMAGES
 REFERENCE = "reference"
 """Takes the place of a region in the lines of scores of the references."""
 _VERSIONS = ("unet-tfx", "tensorflow", "keras", "numpy", "scipy", "surface-distance", "nibabel")
+_REMEDY = "restore the record files that CaseGen wrote, or run it again"
 _COUNTS = ("intersection", "truth", "prediction")
 
 
@@ -73,12 +74,15 @@ def check_counts(expected: Iterable[str], cases: Sequence[CaseScores]) -> None:
     """Raises RuntimeError unless `cases` are those with the expected ids, each scored once."""
     ids = Counter(c.case_id for c in cases)
     if twice := sorted(case_id for case_id, n in ids.items() if n > 1):
-        raise RuntimeError(f"every case must be scored once, scored more often: {twice[:5]}")
+        raise RuntimeError(
+            f"every case must be scored once, scored more often: {twice[:5]}: {_REMEDY}"
+        )
     scored, listed = set(ids), set(expected)
     if scored != listed:
         raise RuntimeError(
-            f"every case of the fold must be scored: {len(listed)} listed, {len(scored)} scored,"
-            f" missing {sorted(listed - scored)[:5]}, unexpected {sorted(scored - listed)[:5]}"
+            f"every held-out case must be scored: {len(listed)} listed, {len(scored)} scored,"
+            f" missing {sorted(listed - scored)[:5]}, unexpected {sorted(scored - listed)[:5]}:"
+            f" {_REMEDY}"
         )
 
 

@@ -80,7 +80,7 @@ def check_model(model: "LoadedModel", cases: LabelledCases) -> Training:
       ValueError: It is of another dataset, it was trained on a case or a patient, or the cases are
         a fold, which models of the run were trained on, and it does not tell.
     """
-    _check_same_dataset(model.spec.dataset, cases.info)
+    _check_same_dataset(model, cases.info)
     seen = read_seen(model.path)
     if not seen and cases.trained_on:
         raise ValueError(
@@ -138,14 +138,16 @@ def _training_words(seen: Sequence[Seen], namesakes: Sequence[str]) -> str:
     return words
 
 
-def _check_same_dataset(ours: DatasetInfo, found: DatasetInfo) -> None:
+def _check_same_dataset(model: "LoadedModel", found: DatasetInfo) -> None:
+    ours = model.spec.dataset
     known = _in_values_of(ours, found)
     for name in ("rank", "channels", "label_values", "label_names", "regions", "task"):
         expected, value = getattr(ours, name), getattr(known, name)
         if expected != value:
             raise ValueError(
-                f"the cases must be of the dataset of the model, whose {name} is {expected!r}, got"
-                f" {value!r}"
+                f"the cases must be of the dataset of the model, {ours.name!r}, whose {name} is"
+                f" {expected!r}, got {value!r} of dataset {found.name!r}: score"
+                f" {str(model.path)!r} on other data, or another model on these"
             )
 
 
@@ -253,7 +255,11 @@ def _score_cases(
             continue
         scored.append(with_size_bin(scores, scoring.config, rank=scoring.info.rank))
     missing = {*cases.groups} - {c.case_id for c in scored} - {*failures}
-    return scored, failures | dict.fromkeys(sorted(missing), "there is no record of it")
+    why = (
+        f"every case of split {cases.split} must have a record, it has none: restore the record"
+        " files, or run CaseGen again"
+    )
+    return scored, failures | dict.fromkeys(sorted(missing), why)
 
 
 class SeenError(ValueError):

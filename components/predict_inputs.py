@@ -8,6 +8,7 @@ from glob import escape
 from pathlib import Path
 
 from beam_preprocess.case import UNLABELLED, Case, CaseFiles, Dataset, Problem, errors
+from beam_preprocess.datasets.brats import find_modalities
 from beam_preprocess.datasets.listing import is_stray
 
 LIST_SUFFIX = ".txt"
@@ -27,7 +28,7 @@ class PredictionInput:
 
     Attributes:
       name: Of its results, without their ending.
-      source: Where it is, in words: equal for equal inputs alone.
+      source: Where it is, in words: equal for equal inputs alone, of a folder or of a list.
       files: What it is read from.
       read: Reads it. Raises ValueError where it cannot be read.
     """
@@ -96,10 +97,11 @@ def _in_folder(dataset: Dataset, folder: Path) -> PredictionInputs:
 def _listed(dataset: Dataset, files: CaseFiles) -> PredictionInput:
     """A case of a listing. Its label is not read: what is wrong with it is of no matter here."""
     unlabelled = replace(files, label=None, split=UNLABELLED)
-    first = files.images[0].resolve()
+    first = files.images[0]
+    source = _source(first.parent if dataset.info.name == "brats" else first, dataset)
     return PredictionInput(
         name=files.case_id,
-        source=f"{first}#{files.index}" if files.index else str(first),
+        source=f"{source}#{files.index}" if files.index else source,
         files=files.images,
         read=partial(dataset.read_case, unlabelled),
     )
@@ -132,10 +134,17 @@ def _single(dataset: Dataset, path: Path) -> PredictionInput:
     name = _name(path, dataset)
     return PredictionInput(
         name=name,
-        source=str(path.resolve()),
+        source=_source(path, dataset),
         files=tuple(_files_of(path, name, dataset)),
         read=partial(read_image, dataset, path),
     )
+
+
+def _source(path: Path, dataset: Dataset) -> str:
+    """The path of a case, one and the same for all channels of nnU-Net."""
+    if dataset.info.name == "nnunet":
+        return str(path.parent.resolve() / _name(path, dataset))
+    return str(path.resolve())
 
 
 def _name(path: Path, dataset: Dataset) -> str:
@@ -149,7 +158,9 @@ def _name(path: Path, dataset: Dataset) -> str:
 
 
 def _files_of(path: Path, name: str, dataset: Dataset) -> Sequence[Path]:
-    """The files of a folder, or all channels of a case of nnU-Net, or the file itself."""
+    """The modalities of BraTS, or all channels of a case of nnU-Net, or the files there are."""
+    if path.is_dir() and dataset.info.name == "brats":
+        return find_modalities(path.resolve())[0]
     if path.is_dir():
         return sorted(p for p in path.iterdir() if p.is_file())
     if dataset.info.name == "nnunet":

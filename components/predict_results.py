@@ -144,8 +144,21 @@ def _read_done(path: Path) -> Done:
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
         write_text(path, whole)
-    lines = [json.loads(line) for line in whole.splitlines()]
+    lines = [
+        _read_line(line, f"line {n} of {path}") for n, line in enumerate(whole.split("\n")[:-1], 1)
+    ]
     return {line["case"]: line for line in lines}
+
+
+def _read_line(text: str, place: str) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+        return {name: line[name] for name in ("case", "input", "files", "seconds")}
+    except (ValueError, KeyError, TypeError) as e:
+        raise ValueError(
+            f"{place} must tell of the result of a case, got {text[:80]!r}: remove the line, its"
+            " case is then predicted again"
+        ) from e
 
 
 def _require_same_case(case: PredictionInput, lines: Done, folder: Path) -> None:

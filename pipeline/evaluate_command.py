@@ -106,7 +106,7 @@ def _evaluate(options: Namespace, *, is_run: bool) -> int:
     cases = _cases_of_run(options) if is_run else _cases_of_folder(options, model.spec.dataset.name)
     training = check_model(model, cases)
     scoring = Scoring(info=model.spec.dataset, config=config, profile=model.spec.profile)
-    shown = replace(cases, sources=_show_progress(cases.sources, len(cases.groups)))
+    shown = replace(cases, sources=show_progress(cases.sources, len(cases.groups)))
     data = {"run": options.data.root} if is_run else options.data.as_dict()
     output, about = Path(options.output), {"data": data}
     done = evaluate(model, shown, scoring, output, training=training, about=about)
@@ -142,7 +142,7 @@ def _cases_of_folder(options: Namespace, dataset: str) -> "LabelledCases":
         raise UsageError(str(e)) from e
 
 
-def _show_progress(sources: Iterable["Source"], total: int) -> Iterator["Source"]:
+def show_progress(sources: Iterable["Source"], total: int) -> Iterator["Source"]:
     """A bar on stderr, where that is a terminal."""
     from tqdm import tqdm
 

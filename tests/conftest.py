@@ -1,5 +1,10 @@
 """What every test needs, and which worker runs what."""
 
+import io
+import sys
+from collections.abc import Callable
+from itertools import count
+
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -34,3 +39,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _weight(item: pytest.Item) -> int:
     return sum(w for name, w in _WEIGHTS.items() if item.get_closest_marker(name))
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[], io.StringIO]:
+    """A function: from its call on stderr is a terminal, which it gives; a bar shows every step.
+
+    A bar's clock goes on by a second whenever it is looked at: steps in quick succession would not
+    be shown. It is a function because pytest puts a stderr of its own in place after the fixtures.
+    """
+    seconds = count()
+
+    def make() -> io.StringIO:
+        shown = _Terminal()
+        monkeypatch.setattr(sys, "stderr", shown)
+        monkeypatch.setattr("tqdm.std.time", lambda: float(next(seconds)))
+        return shown
+
+    return make

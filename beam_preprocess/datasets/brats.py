@@ -165,13 +165,11 @@ class Brats:
             raise ValueError(
                 f"input must be a BraTS case folder, got {str(path)!r}: name the folder"
             )
-        namings = namings_of(path)
-        naming = FROM_2023 if FROM_2023 in namings and UNTIL_2021 not in namings else UNTIL_2021
-        paths, problems = find_files(path, naming, naming.modalities)
+        paths, problems, modalities = find_modalities(path)
         if problems:
             missing = ", ".join(Path(p.path).name for p in problems)
             raise ValueError(
-                f"a BraTS case folder must hold one file each of {', '.join(naming.modalities)},"
+                f"a BraTS case folder must hold one file each of {', '.join(modalities)},"
                 f" {str(path)!r} lacks {missing} (or has .nii and .nii.gz of it)"
             )
         files = CaseFiles(
@@ -187,6 +185,13 @@ class Brats:
     def write_label(self, label: NDArray[np.uint8], case: Case, path: Path) -> None:
         """Writes the label map as NIfTI with the affine of the case."""
         write_nifti(label, case.affine, path)
+
+
+def find_modalities(folder: Path) -> tuple[tuple[Path, ...], list[Problem], tuple[str, ...]]:
+    """Files of the modalities of a case folder, what is wrong with them, and the modalities."""
+    namings = namings_of(folder)
+    naming = FROM_2023 if FROM_2023 in namings and UNTIL_2021 not in namings else UNTIL_2021
+    return *find_files(folder, naming, naming.modalities), tuple(naming.modalities)
 
 
 def _case_folders(root: Path) -> list[tuple[Path, str]]:

@@ -87,7 +87,7 @@ def _score_tables(data: ReportData) -> dict[str, Any]:
         "alike": interval_note(data),
         "slice_score": score_name(score, rank=rank),
         "images": tables.image_table(result),
-        "own": tables.test_table(result, rank=rank),
+        "own": tables.own_table(result, rank=rank),
         "detections": tables.detection_table(result),
         "reference": tables.reference_table(result),
         "baseline": tables.baseline_table(result, rank=rank),

@@ -195,7 +195,7 @@ def detection_table(result: RunResult) -> Table | None:
     return Table(key="detections", name="Images found at thresholds", heads=heads, rows=rows)
 
 
-def test_table(result: RunResult, *, rank: int) -> Table | None:
+def own_table(result: RunResult, *, rank: int) -> Table | None:
     """Scores of the model to be deployed on `test`, a row per region, or images as a whole.
 
     None where no case is held out as `test`.

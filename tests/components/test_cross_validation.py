@@ -96,12 +96,15 @@ def test_count_cases_without_test_split(cv):
 @pytest.mark.parametrize(
     ("folds", "message"),
     [
-        ([UNEQUAL[0][:2], UNEQUAL[1]], r"3 listed, 2 scored, missing \['c'\], unexpected \[\]$"),
+        (
+            [UNEQUAL[0][:2], UNEQUAL[1]],
+            r"3 listed, 2 scored, missing \['c'\], unexpected \[\]: restore ",
+        ),
         ([UNEQUAL[0], []], r"1 listed, 0 scored, missing \['d'\]"),
     ],
 )
 def test_case_that_was_not_scored_in_its_fold(cv, folds, message):
-    with pytest.raises(RuntimeError, match=f"^every case of the fold must be scored: {message}"):
+    with pytest.raises(RuntimeError, match=f"^every held-out case must be scored: {message}"):
         cv.count_cases(COHORT, folds)
 
 

@@ -47,11 +47,13 @@ def test_counts_that_agree() -> None:
 def test_counts_that_differ(expected: str, scored: str, message: str) -> None:
     with pytest.raises(RuntimeError) as raised:
         check_counts(expected, [case(c) for c in scored])
-    assert str(raised.value) == f"every case of the fold must be scored: {message}"
+    [told, remedy] = str(raised.value).rsplit(": ", 1)
+    assert told == f"every held-out case must be scored: {message}"
+    assert remedy == "restore the record files that CaseGen wrote, or run it again"
 
 
 def test_case_that_was_scored_twice() -> None:
-    message = r"^every case must be scored once, scored more often: \['a'\]$"
+    message = r"^every case must be scored once, scored more often: \['a'\]: .* run it again$"
     with pytest.raises(RuntimeError, match=message):
         check_counts(["a", "b"], [case("a"), case("b"), case("a")])
 

@@ -158,8 +158,13 @@ def test_enhancing_tumour_may_be_stored_as_3_or_4(run_examples: Path, model) -> 
 
 
 def test_model_of_another_dataset(run_examples: Path, model) -> None:
-    with pytest.raises(ValueError, match="of the dataset of the model, whose rank is 3, got 2"):
-        check_model(model([], BRATS), cases_of_run(run_examples, DAGM, "test"))
+    wrong = model([], BRATS)
+    message = (
+        "of the model, 'brats', whose rank is 3, got 2 of dataset 'dagm': score '(.*)' on other"
+    )
+    with pytest.raises(ValueError, match=message) as raised:
+        check_model(wrong, cases_of_run(run_examples, DAGM, "test"))
+    assert str(wrong.path) in str(raised.value)
 
 
 def test_bad_cases_are_told_and_the_others_scored(
@@ -208,7 +213,10 @@ def test_records_that_are_damaged_or_missing(run_examples: Path, make_case, mode
     assert [c.case_id for c in done.cases] == ["t"]
     assert list(done.failures) == [first.name, "a", "u"]
     assert "must be a complete TFRecord file" in done.failures[first.name]
-    assert done.failures["a"] == "there is no record of it"
+    assert done.failures["a"] == (
+        "every case of split test must have a record, it has none: restore the record files, or run"
+        " CaseGen again"
+    )
 
 
 def test_no_case_can_be_scored(tmp_path: Path, model) -> None:

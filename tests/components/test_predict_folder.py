@@ -1,6 +1,7 @@
 """`unet-tfx predict` over a folder and a list: results, bad cases, what is done already."""
 
 import json
+import re
 import shutil
 import sys
 from types import SimpleNamespace
@@ -107,6 +108,18 @@ def test_bad_cases_are_told_at_the_end_and_stop_nothing(
     assert "Traceback" not in told
 
 
+def test_bar_on_a_terminal(push, photographs, fake_model, predict, open_terminal, tmp_path):
+    """What is wrong with a case stands in a line of its own, and the bar goes on below it."""
+    (photographs / "p1.png").write_bytes(b"torn")
+    terminal = open_terminal()
+    assert predict(*paths(push(DAGM), photographs, tmp_path / "out"))[0] == EXIT_ERROR
+    bar, _, told = terminal.getvalue().partition("unet-tfx predict: 1 case(s) could not")
+    assert [f"{n}/4" in bar for n in range(5)] == [True] * 5
+    lines = [line for line in re.split(r"[\r\n]+", bar) if " of 4 " in line]
+    assert len(lines) == 1 and lines[0].startswith("2 of 4  p1  could not be predicted: p1.png is")
+    assert "  1. p1: p1.png is no complete image" in told
+
+
 def test_repaired_case_alone_is_predicted_again(push, photographs, fake_model, predict, tmp_path):
     sound = (photographs / "p1.png").read_bytes()
     (photographs / "p1.png").write_bytes(b"torn")
@@ -126,6 +139,18 @@ def test_nothing_left_to_do_loads_no_model(push, photographs, fake_model, predic
     status, said, told = predict(*words)
     assert (status, told) == (EXIT_DONE, "") and "0 predicted, 4 done before" in said
     assert len(fake_model) == 1
+
+
+def test_list_goes_on_where_a_folder_was_begun(push, scans, fake_model, predict, tmp_path):
+    first, _, third = sorted(p for p in scans.iterdir() if p.is_dir())
+    away = third.rename(tmp_path / third.name)
+    model, out = push(BRATS), tmp_path / "out"
+    assert predict(*paths(model, scans, out))[0] == EXIT_DONE
+    away.rename(third)
+    (tmp_path / "cases.txt").write_text(f"{third}\n{first}\n")
+    status, said, _ = predict(*paths(model, tmp_path / "cases.txt", out))
+    assert status == EXIT_DONE and "1 predicted, 1 done before" in said
+    assert "0 predicted, 3 done before" in predict(*paths(model, scans, out))[1]
 
 
 def test_input_that_changes_meanwhile_is_predicted_again(

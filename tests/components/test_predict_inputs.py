@@ -129,7 +129,31 @@ def test_list_of_case_folders(scans, tmp_path):
     found = find_inputs(get_reader(BRATS), tmp_path / "cases.txt")
     assert [case.name for case in found.cases] == [f.name for f in folders]
     assert found.cases[0].read().image.shape == (16, 18, 20, 4)
-    assert {p.name for p in found.cases[0].files} > {f"{folders[0].name}_t1.nii.gz"}
+    assert [p.name for p in found.cases[0].files] == [
+        f"{folders[0].name}_{modality}.nii.gz" for modality in ("t1", "t1ce", "t2", "flair")
+    ]
+
+
+def places(dataset_info, source: Path) -> list[tuple]:
+    """What tells the cases apart, and whether their files have changed."""
+    found = find_inputs(get_reader(dataset_info), source)
+    return [(case.source, [p.name for p in case.files]) for case in found.cases]
+
+
+def test_cases_of_a_list_are_those_of_the_folder(scans, tmp_path):
+    folders = sorted(p for p in scans.iterdir() if p.is_dir())
+    (tmp_path / "cases.txt").write_text("\n".join(map(str, folders)))
+    assert places(BRATS, tmp_path / "cases.txt") == places(BRATS, scans)
+
+
+def test_case_of_nnunet_is_the_same_by_any_channel_and_without_one(tmp_path):
+    for name in ("a_0000", "a_0001"):
+        write_volume(tmp_path / f"{name}.nii.gz")
+    expected = places(NNUNET, tmp_path)
+    assert expected == [(str(tmp_path / "a"), ["a_0000.nii.gz", "a_0001.nii.gz"])]
+    for name in ("a_0000.nii.gz", "a_0001.nii.gz", "a"):
+        (tmp_path / "cases.txt").write_text(f"{tmp_path / name}\n")
+        assert places(NNUNET, tmp_path / "cases.txt") == expected
 
 
 @pytest.mark.parametrize("content", [b"", b"\n# nothing\n  \n"])

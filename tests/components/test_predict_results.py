@@ -168,6 +168,19 @@ def test_torn_line_is_cut(results, case):
     assert list(results.done()[0]) == ["photo", "third"]
 
 
+@pytest.mark.parametrize("line", ['{"case": "second", "inp', "[]", '{"case": "second"}', "\u2028"])
+def test_damaged_line_between_others_is_told(results, case, line: str):
+    finish(results, case)
+    with (results.labels / DONE).open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+    finish(results, replace(case, name="third"))
+    message = (
+        rf"^line 2 of {results.labels / DONE} must tell of .* remove the line, its case is then"
+    )
+    with pytest.raises(ValueError, match=message):
+        results.done()
+
+
 @pytest.mark.parametrize(
     ("output", "probabilities", "message"),
     [

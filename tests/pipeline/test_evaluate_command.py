@@ -12,7 +12,7 @@ import pytest
 from components.evaluation_run import Evaluated
 from components.labelled_cases import LabelledCases
 from pipeline.cli import main
-from pipeline.evaluate_command import make_parser, result_text
+from pipeline.evaluate_command import make_parser, result_text, show_progress
 from pipeline.options import parse
 from pipeline.usage import EXIT_ERROR, EXIT_USAGE
 from trainer.config import EvaluationConfig
@@ -62,6 +62,18 @@ def test_model_that_is_none(tmp_path: Path, capsys) -> None:
     words = ["--model", str(tmp_path), "--data", str(tmp_path / "data")]
     assert main(["evaluate", *words, "--output", str(tmp_path / "out")]) == EXIT_ERROR
     assert "model must be a folder that unet-tfx pushed" in capsys.readouterr().err
+
+
+def test_bar_on_a_terminal(open_terminal) -> None:
+    terminal = open_terminal()
+    sources = [(case_id, lambda: None) for case_id in "abc"]
+    assert list(show_progress(sources, 3)) == sources
+    assert [f"{n}/3" in terminal.getvalue() for n in range(4)] == [True] * 4
+
+
+def test_no_bar_in_a_log(capsys) -> None:
+    assert len(list(show_progress([("a", lambda: None)], 1))) == 1
+    assert capsys.readouterr().err == ""
 
 
 def photograph(case_id: str, dice: float, *, defective: bool) -> CaseScores:

@@ -173,7 +173,7 @@ def test_gradient_reaches_every_variable(config, dtype_policy: str) -> None:
     model = build_unet(config, dtype_policy=dtype_policy)
     x = image(2, *(12,) * config.rank, config.in_channels)  # bottleneck 3, see RunConfig
 
-    @tf.function
+    @tf.function(autograph=False)
     def gradients(x: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             outputs = tf.nest.flatten(model(x, training=True))

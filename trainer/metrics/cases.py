@@ -42,7 +42,8 @@ def pool(folds: Sequence[Cases]) -> Cases:
     twice = sorted(case_id for case_id, n in times.items() if n > 1)
     if twice:
         raise ValueError(
-            f"a case must be held out in one fold only, {len(twice)} are in several: {twice[:5]}"
+            f"a case must be held out in one fold only, {len(twice)} are in several: {twice[:5]}:"
+            " take the folds of one cross-validation"
         )
     return {case_id: scores for fold in folds for case_id, scores in fold.items()}
 

@@ -161,7 +161,8 @@ def slice_folds(
     if lacking:
         raise ValueError(
             f"column {column!r} must have a value for every case, {len(lacking)} have none:"
-            f" {lacking[:5]}"
+            f" {lacking[:5]}: give them one in data.case_table, or leave the column out of"
+            " evaluation.slices"
         )
     values = sorted({c.columns[column] for fold in folds for c in fold}, key=_rank)
     return {v: [[c for c in fold if c.columns[column] == v] for fold in folds] for v in values}

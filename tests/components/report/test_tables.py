@@ -141,11 +141,11 @@ def test_definitions_of_brain_scans():
 
 
 def test_own_scores_of_the_model_on_test():
-    assert tables.test_table(read_result(make_result()), rank=3) is None
+    assert tables.own_table(read_result(make_result()), rank=3) is None
     cases = [make_case("t", 0.5), make_case("u", 0.75)]
     scores = cohort_to_dict(sum_up([cases]))
     result = read_result(make_result() | {"test": {"n": 2, "scores": scores}})
-    table = tables.test_table(result, rank=3)
+    table = tables.own_table(result, rank=3)
     assert table.heads == ("Dice", "HD95 (mm)")
     row = next(row for row in table.rows if row.key == "WT")
     assert row.cells[0].text.startswith("0.625") and row.cells[0].below.endswith("n = 2")
@@ -156,6 +156,6 @@ def test_own_scores_of_whole_images_where_they_choose_the_model():
     scores = cohort_to_dict(sum_up([images]))
     result = make_result() | {"test": {"n": 2, "scores": scores}}
     result["deploy"] = result["deploy"] | {"select": "images/auroc"}
-    table = tables.test_table(read_result(result), rank=2)
+    table = tables.own_table(read_result(result), rank=2)
     assert [row.key for row in table.rows][:2] == ["auroc", "average_precision"]
     assert table.rows[0].cells[0].text.startswith("1.000")

@@ -173,7 +173,10 @@ def test_slices_of_sizes_are_in_their_order() -> None:
 
 
 def test_a_column_that_a_case_lacks() -> None:
-    with pytest.raises(ValueError, match=r"'site' must have .* every case, 1 have none: \['b'\]"):
+    message = (
+        r"'site' must have .* every case, 1 have none: \['b'\]: give .* in data.case_table, or"
+    )
+    with pytest.raises(ValueError, match=message):
         slice_folds([[case("a", 1.0, site="Ulm")], [case("b", 1.0)]], "site")
 
 
