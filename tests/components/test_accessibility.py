@@ -43,6 +43,7 @@ def make_run(name: str, dice: dict[str, float]) -> Run:
         evaluation=EVALUATION,
         profile="corrected",
         config={"trainer": {"samples": len(name)}},
+        threshold=0.5,
         contents={case_id: case_id for case_id in dice},
         groups={case_id: case_id for case_id in dice},
         folds=make_folds(dice),
