@@ -97,8 +97,7 @@ def _in_folder(dataset: Dataset, folder: Path) -> PredictionInputs:
 def _listed(dataset: Dataset, files: CaseFiles) -> PredictionInput:
     """A case of a listing. Its label is not read: what is wrong with it is of no matter here."""
     unlabelled = replace(files, label=None, split=UNLABELLED)
-    first = files.images[0]
-    source = _source(first.parent if dataset.info.name == "brats" else first, dataset)
+    source = _source(files.case_id, files.images)
     return PredictionInput(
         name=files.case_id,
         source=f"{source}#{files.index}" if files.index else source,
@@ -132,19 +131,21 @@ def _in_list(dataset: Dataset, file: Path) -> PredictionInputs:
 
 def _single(dataset: Dataset, path: Path) -> PredictionInput:
     name = _name(path, dataset)
+    files = tuple(_files_of(path, name, dataset))
     return PredictionInput(
         name=name,
-        source=_source(path, dataset),
-        files=tuple(_files_of(path, name, dataset)),
+        source=_source(name, files or (path,)),
+        files=files,
         read=partial(read_image, dataset, path),
     )
 
 
-def _source(path: Path, dataset: Dataset) -> str:
-    """The path of a case, one and the same for all channels of nnU-Net."""
-    if dataset.info.name == "nnunet":
-        return str(path.parent.resolve() / _name(path, dataset))
-    return str(path.resolve())
+def _source(name: str, files: Sequence[Path]) -> str:
+    """The file of a case; of several files their folder, and the case's name where it differs."""
+    first = files[0].resolve()
+    if len(files) == 1:
+        return str(first)
+    return str(first.parent if first.parent.name == name else first.parent / name)
 
 
 def _name(path: Path, dataset: Dataset) -> str:
